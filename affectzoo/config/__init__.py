@@ -1,0 +1,30 @@
+"""Strict, versioned configurations. No torch anywhere in this folder."""
+
+from affectzoo.config.base import StrictConfig
+from affectzoo.config.inputs import AudioInput, FramesInput, LogMelInput, StreamInput, WaveformInput
+from affectzoo.config.model import (
+    SCHEMA_VERSION,
+    ComponentConfig,
+    HeadConfig,
+    ModelConfig,
+    SequenceConfig,
+    StreamConfig,
+)
+from affectzoo.config.targets import KNOWN_TARGETS, TargetConfig
+
+__all__ = [
+    "KNOWN_TARGETS",
+    "SCHEMA_VERSION",
+    "AudioInput",
+    "ComponentConfig",
+    "FramesInput",
+    "HeadConfig",
+    "LogMelInput",
+    "ModelConfig",
+    "SequenceConfig",
+    "StreamConfig",
+    "StreamInput",
+    "StrictConfig",
+    "TargetConfig",
+    "WaveformInput",
+]

@@ -1,0 +1,110 @@
+"""The configuration of a model: everything needed to rebuild it, and nothing that is guessed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, field_validator, model_validator
+
+from affectzoo.config.base import StrictConfig
+from affectzoo.config.inputs import Positive, StreamInput
+from affectzoo.config.targets import TargetConfig
+
+#: Raised by one whenever a saved config changes meaning; older files are migrated by a named function each.
+SCHEMA_VERSION = 1
+
+
+class ComponentConfig(StrictConfig):
+    """A component by registry name, with the distribution that provided it and its own config.
+
+    A bare string is read as the name. `distribution` is `session` for a component registered in a script or notebook.
+    """
+
+    name: str
+    distribution: str | None = None
+    version: str | None = None
+    config: dict[str, JsonValue] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+
+class StreamConfig(StrictConfig):
+    """One modality: a backbone, what it is fed, and an optional temporal encoder.
+
+    `input` may be left out when a model is created: then the backbone's own declaration is taken and saved.
+    """
+
+    backbone: ComponentConfig
+    input: StreamInput | None = None
+    temporal: ComponentConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, data: Any) -> Any:
+        return {"backbone": data} if isinstance(data, str) else data
+
+
+class SequenceConfig(StrictConfig):
+    """The time axis: a model window is `length` sub-sequences of `seconds` each."""
+
+    seconds: Annotated[float, Field(gt=0, le=60)] = 32 / 30
+    length: Annotated[int, Field(gt=0, le=4096)] = 16
+
+
+class HeadConfig(StrictConfig):
+    """One small regressor per target on the fused features.
+
+    Attributes:
+        hidden: width of the hidden layer; None is a single linear layer.
+        activation: between the two layers; `none` is the JCA authors' choice.
+        dropout: on the hidden layer (on the input where `hidden` is None).
+        pool: None predicts every sub-sequence; `mean`, `median`, `last` predict the clip.
+    """
+
+    hidden: Positive | None = 128
+    activation: Literal["none", "relu", "gelu"] = "none"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    pool: Literal["mean", "median", "last"] | None = None
+
+
+class ModelConfig(StrictConfig):
+    """A whole model. `streams` maps a modality (`visual`, `audio`, ...) to its stream; null removes one."""
+
+    schema_version: int = SCHEMA_VERSION
+    sequence: SequenceConfig = SequenceConfig()
+    streams: dict[str, StreamConfig]
+    fusion: ComponentConfig | None = None
+    head: HeadConfig = HeadConfig()
+    targets: tuple[TargetConfig, ...]
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+
+    @field_validator("schema_version")
+    @classmethod
+    def _known_schema(cls, value: int) -> int:
+        if value != SCHEMA_VERSION:
+            raise ValueError(
+                f"schema version {value} is not the version {SCHEMA_VERSION} that this affectzoo reads; "
+                "upgrade affectzoo, or save the model again with a matching release"
+            )
+        return value
+
+    @field_validator("streams", mode="before")
+    @classmethod
+    def _drop_null_streams(cls, value: Any) -> Any:
+        return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelConfig:
+        if not self.streams:
+            raise ValueError("a model needs at least one stream")
+        if len(self.streams) > 1 and self.fusion is None:
+            raise ValueError(f"streams {', '.join(self.streams)} need a fusion; `affectzoo list fusions` names them")
+        if len(self.streams) == 1 and self.fusion is not None:
+            raise ValueError("one modality needs no fusion: set fusion to null")
+        names = [target.name for target in self.targets]
+        if not names or len(set(names)) != len(names):
+            raise ValueError("targets must be named, each once")
+        return self

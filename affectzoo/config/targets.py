@@ -1,0 +1,58 @@
+"""What a model predicts. A target names itself, its range and its unit, so that no column is ever anonymous."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from affectzoo.config.base import StrictConfig
+
+#: Targets of the field that may be given by name alone: (kind, low, high, unit).
+KNOWN_TARGETS: dict[str, dict[str, Any]] = {
+    "valence": {"kind": "continuous", "low": -1.0, "high": 1.0, "unit": ""},
+    "arousal": {"kind": "continuous", "low": -1.0, "high": 1.0, "unit": ""},
+    "dominance": {"kind": "continuous", "low": -1.0, "high": 1.0, "unit": ""},
+    "bdi-ii": {"kind": "continuous", "low": 0.0, "high": 63.0, "unit": "BDI-II points"},
+    "pspi": {"kind": "ordinal", "low": 0.0, "high": 15.0, "unit": "PSPI"},
+    "vas": {"kind": "continuous", "low": 0.0, "high": 10.0, "unit": "VAS"},
+}
+
+
+class TargetConfig(StrictConfig):
+    """One target. A bare string is looked up in `KNOWN_TARGETS`.
+
+    Attributes:
+        kind: `continuous`, `ordinal` (an ordered score, regressed) or `categorical` (one column per class).
+        low, high: range of the label; the regressor's -1..1 is mapped onto it.
+        classes: names, in column order; categorical targets only.
+    """
+
+    name: str
+    kind: Literal["continuous", "ordinal", "categorical"] = "continuous"
+    low: float = -1.0
+    high: float = 1.0
+    unit: str = ""
+    classes: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, data: Any) -> Any:
+        if not isinstance(data, str):
+            return data
+        if data not in KNOWN_TARGETS:
+            raise ValueError(f"target {data!r} has no standard range; give name, kind, low and high. Known: {', '.join(KNOWN_TARGETS)}")
+        return {"name": data, **KNOWN_TARGETS[data]}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TargetConfig:
+        if self.kind == "categorical" and len(self.classes) < 2:
+            raise ValueError(f"categorical target {self.name!r} needs at least two classes")
+        if self.kind != "categorical" and not self.low < self.high:
+            raise ValueError(f"target {self.name!r}: low {self.low} must be under high {self.high}")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the output columns: the target itself, or `target.class` for each class."""
+        return tuple(f"{self.name}.{c}" for c in self.classes) if self.kind == "categorical" else (self.name,)

@@ -1,0 +1,133 @@
+"""What a plugin declares: frozen descriptions that cost nothing to list.
+
+A component's `target` is `"package.module:Attribute"`; it is imported when the component is built, never before.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from affectzoo.errors import PluginError
+
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*(/[a-z0-9][a-z0-9._+-]*)*/?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """One named thing that a plugin provides.
+
+    Attributes:
+        name: lower case, digits, `-`, `_`, `.`; a trailing `/` makes a family (`timm/` answers `timm/resnet18`).
+        summary: one line for `affectzoo list`.
+        licence: SPDX identifier of the code or weights; never defaulted.
+        paper: citation or arXiv id, empty where there is none.
+    """
+
+    name: str
+    summary: str
+    licence: str
+    paper: str = ""
+
+    def validate(self) -> None:
+        """Raise `PluginError` where the description itself is unusable."""
+        for field in ("name", "summary", "licence", "paper"):
+            if not isinstance(getattr(self, field), str):
+                raise PluginError(f"{type(self).__name__}.{field} must be a string, not {getattr(self, field)!r}")
+        if not _NAME.fullmatch(self.name):
+            raise PluginError(f"{self.name!r} is not a usable name: lower-case letters, digits, '-', '_', '.', '/' only")
+        if not self.summary.strip() or not self.licence.strip():
+            raise PluginError(f"{self.name!r} needs a summary and a licence")
+
+    @property
+    def is_family(self) -> bool:
+        """Whether the name is a prefix that takes a variant, as `timm/` does."""
+        return self.name.endswith("/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentSpec(Spec):
+    """A spec whose `target` is a class or function built on demand."""
+
+    target: str
+
+    def validate(self) -> None:
+        # Zero-argument super() does not survive the class that slots=True makes anew.
+        Spec.validate(self)
+        if not isinstance(self.target, str) or not _TARGET.fullmatch(self.target):
+            raise PluginError(f"{self.name!r}: target {self.target!r} is not of the form 'package.module:Attribute'")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneSpec(ComponentSpec):
+    """An encoder of one modality: `[N, ...] -> [N, D]`."""
+
+    modality: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusionSpec(ComponentSpec):
+    """A fusion of several modalities: `modality -> [B, L, D_m]` to `[B, L, D]`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockSpec(ComponentSpec):
+    """A spatiotemporal block on `[N, C, T, H, W]`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemporalSpec(ComponentSpec):
+    """A temporal encoder: `[B, L, D]` and a mask to `[B, L, D']`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorSpec(ComponentSpec):
+    """A face detector on one RGB image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSpec(ComponentSpec):
+    """A dataset that the trainer can read by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImporterSpec(ComponentSpec):
+    """A converter from somebody else's checkpoint to an affectzoo folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec(Spec):
+    """A model of the zoo.
+
+    Attributes:
+        location: `package://package/folder` for weights that ship with a distribution, `hub://org/name@commit` else.
+        card: the card's file inside the providing package, as `package:file.md`.
+        targets: what it predicts, in order.
+        parameters: number of trainable weights.
+        size_mb: size of the weights file in MB (10^6 bytes).
+    """
+
+    location: str
+    card: str = ""
+    targets: tuple[str, ...] = ()
+    parameters: int = 0
+    size_mb: float = 0.0
+
+    def validate(self) -> None:
+        Spec.validate(self)
+        if not self.location.startswith(("package://", "hub://")):
+            raise PluginError(f"{self.name!r}: location {self.location!r} must begin with package:// or hub://")
+
+
+#: Registry kind -> (hook that provides it, type of its specs).
+KINDS: dict[str, tuple[str, type[Spec]]] = {
+    "backbone": ("affectzoo_backbones", BackboneSpec),
+    "fusion": ("affectzoo_fusions", FusionSpec),
+    "block": ("affectzoo_blocks", BlockSpec),
+    "temporal": ("affectzoo_temporals", TemporalSpec),
+    "detector": ("affectzoo_detectors", DetectorSpec),
+    "dataset": ("affectzoo_datasets", DatasetSpec),
+    "model": ("affectzoo_models", ModelSpec),
+    "importer": ("affectzoo_importers", ImporterSpec),
+}
