@@ -12,22 +12,71 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from affectzoo.config import ComponentConfig, FramesInput, LogMelInput, ModelConfig, TargetConfig, WaveformInput
-    from affectzoo.errors import AffectzooError
-    from affectzoo.model.affect_model import AffectModel
-    from affectzoo.model.contracts import Backbone, Component, Fusion, Temporal, complete
+    from affectzoo.config import (
+        ComponentConfig as ComponentConfig,
+        FramesInput as FramesInput,
+        LogMelInput as LogMelInput,
+        ModelConfig as ModelConfig,
+        TargetConfig as TargetConfig,
+        WaveformInput as WaveformInput,
+    )
+    from affectzoo.errors import (
+        AffectzooError as AffectzooError,
+    )
+    from affectzoo.hub.describe import (
+        info as info,
+        list_models as list_models,
+    )
+    from affectzoo.hub.pull import (
+        load as load,
+    )
+    from affectzoo.model.affect_model import (
+        AffectModel as AffectModel,
+        create_model as create_model,
+    )
+    from affectzoo.model.build import (
+        create_backbone as create_backbone,
+        create_block as create_block,
+        create_detector as create_detector,
+        create_fusion as create_fusion,
+        create_temporal as create_temporal,
+    )
+    from affectzoo.model.contracts import (
+        Backbone as Backbone,
+        Component as Component,
+        Fusion as Fusion,
+        Temporal as Temporal,
+        complete as complete,
+    )
+    from affectzoo.predict import (
+        Predictor as Predictor,
+        Timeline as Timeline,
+        predict as predict,
+    )
     from affectzoo.registry import (
-        BackboneSpec,
-        BlockSpec,
-        DatasetSpec,
-        DetectorSpec,
-        FusionSpec,
-        ImporterSpec,
-        ModelSpec,
-        TemporalSpec,
-        hookimpl,
+        BackboneSpec as BackboneSpec,
+        BlockSpec as BlockSpec,
+        DatasetSpec as DatasetSpec,
+        DetectorSpec as DetectorSpec,
+        FusionSpec as FusionSpec,
+        ImporterSpec as ImporterSpec,
+        ModelSpec as ModelSpec,
+        TemporalSpec as TemporalSpec,
+        hookimpl as hookimpl,
+        list_backbones as list_backbones,
+        list_blocks as list_blocks,
+        list_datasets as list_datasets,
+        list_detectors as list_detectors,
+        list_fusions as list_fusions,
+        list_temporals as list_temporals,
+        register_backbone as register_backbone,
+        register_block as register_block,
+        register_detector as register_detector,
+        register_fusion as register_fusion,
+        register_temporal as register_temporal,
     )
 
+#: Public name -> the module that holds it.
 _PUBLIC = {
     "AffectModel": "affectzoo.model.affect_model",
     "AffectzooError": "affectzoo.errors",
@@ -45,12 +94,35 @@ _PUBLIC = {
     "LogMelInput": "affectzoo.config",
     "ModelConfig": "affectzoo.config",
     "ModelSpec": "affectzoo.registry",
+    "Predictor": "affectzoo.predict",
     "TargetConfig": "affectzoo.config",
     "Temporal": "affectzoo.model.contracts",
     "TemporalSpec": "affectzoo.registry",
+    "Timeline": "affectzoo.predict",
     "WaveformInput": "affectzoo.config",
     "complete": "affectzoo.model.contracts",
+    "create_backbone": "affectzoo.model.build",
+    "create_block": "affectzoo.model.build",
+    "create_detector": "affectzoo.model.build",
+    "create_fusion": "affectzoo.model.build",
+    "create_model": "affectzoo.model.affect_model",
+    "create_temporal": "affectzoo.model.build",
     "hookimpl": "affectzoo.registry",
+    "info": "affectzoo.hub.describe",
+    "list_backbones": "affectzoo.registry",
+    "list_blocks": "affectzoo.registry",
+    "list_datasets": "affectzoo.registry",
+    "list_detectors": "affectzoo.registry",
+    "list_fusions": "affectzoo.registry",
+    "list_models": "affectzoo.hub.describe",
+    "list_temporals": "affectzoo.registry",
+    "load": "affectzoo.hub.pull",
+    "predict": "affectzoo.predict",
+    "register_backbone": "affectzoo.registry",
+    "register_block": "affectzoo.registry",
+    "register_detector": "affectzoo.registry",
+    "register_fusion": "affectzoo.registry",
+    "register_temporal": "affectzoo.registry",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

@@ -52,8 +52,8 @@ def _fields_at(schema: type[BaseModel], path: tuple[int | str, ...]) -> set[str]
     """Names of the fields that may stand at `path`; tags of unions and keys of mappings are stepped over."""
     models: list[type[BaseModel]] = [schema]
     for part in path:
-        found = [m for model in models if part in model.model_fields for m in _models_in(model.model_fields[str(part)].annotation)]
-        models = found or models
+        annotations = [model.model_fields[str(part)].annotation for model in models if part in model.model_fields]
+        models = [model for annotation in annotations for model in _models_in(annotation)] or models
     return {name for model in models for name in model.model_fields}
 
 

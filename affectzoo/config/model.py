@@ -23,7 +23,7 @@ class ComponentConfig(StrictConfig):
     name: str
     distribution: str | None = None
     version: str | None = None
-    config: dict[str, JsonValue] = {}
+    config: dict[str, JsonValue] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

@@ -41,7 +41,9 @@ class TargetConfig(StrictConfig):
         if not isinstance(data, str):
             return data
         if data not in KNOWN_TARGETS:
-            raise ValueError(f"target {data!r} has no standard range; give name, kind, low and high. Known: {', '.join(KNOWN_TARGETS)}")
+            raise ValueError(
+                f"target {data!r} has no standard range; give name, kind, low, high (or: {', '.join(KNOWN_TARGETS)})"
+            )
         return {"name": data, **KNOWN_TARGETS[data]}
 
     @model_validator(mode="after")

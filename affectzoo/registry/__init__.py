@@ -1,6 +1,8 @@
 """Names, specs and plugins. No torch anywhere in this folder."""
 
 from affectzoo.registry.hooks import hookimpl, hookspec
+from affectzoo.registry.manager import PluginRecord, PluginWarning, load_plugins
+from affectzoo.registry.registry import SESSION, Entry, Registry, lister, register, registrar, registry
 from affectzoo.registry.specs import (
     KINDS,
     BackboneSpec,
@@ -15,18 +17,50 @@ from affectzoo.registry.specs import (
     TemporalSpec,
 )
 
+list_backbones = lister("backbone")
+list_blocks = lister("block")
+list_datasets = lister("dataset")
+list_detectors = lister("detector")
+list_fusions = lister("fusion")
+list_temporals = lister("temporal")
+
+register_backbone = registrar("backbone", modality="any")
+register_block = registrar("block")
+register_detector = registrar("detector")
+register_fusion = registrar("fusion")
+register_temporal = registrar("temporal")
+
 __all__ = [
     "KINDS",
+    "SESSION",
     "BackboneSpec",
     "BlockSpec",
     "ComponentSpec",
     "DatasetSpec",
     "DetectorSpec",
+    "Entry",
     "FusionSpec",
     "ImporterSpec",
     "ModelSpec",
+    "PluginRecord",
+    "PluginWarning",
+    "Registry",
     "Spec",
     "TemporalSpec",
     "hookimpl",
     "hookspec",
+    "list_backbones",
+    "list_blocks",
+    "list_datasets",
+    "list_detectors",
+    "list_fusions",
+    "list_temporals",
+    "load_plugins",
+    "register",
+    "register_backbone",
+    "register_block",
+    "register_detector",
+    "register_fusion",
+    "register_temporal",
+    "registry",
 ]

@@ -1,0 +1,94 @@
+"""What is there, in words: the names of the zoo and a description of any one component or model."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any
+
+from affectzoo.errors import UnknownNameError
+from affectzoo.hub.cards import card_text
+from affectzoo.registry import KINDS, Entry, ModelSpec, registry
+
+
+@dataclass(frozen=True)
+class Description:
+    """Everything known about one name; `str()` of it is readable.
+
+    Attributes:
+        kind, name, summary, provider, licence, paper: from the spec.
+        options: constructor argument -> its default as text (`required` where it has none); components only.
+        text: the class's documentation, or the model's card.
+        facts: further label -> value pairs, in order.
+    """
+
+    kind: str
+    name: str
+    summary: str
+    provider: str
+    licence: str
+    paper: str
+    options: dict[str, str] = field(default_factory=dict)
+    text: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = [f"{self.name} ({self.kind}): {self.summary}"]
+        pairs = {"provided by": self.provider, "licence": self.licence, "paper": self.paper, **self.facts}
+        lines += [f"  {label}: {value}" for label, value in pairs.items() if value]
+        if self.options:
+            lines += ["  options:"] + [f"    {name} = {default}" for name, default in self.options.items()]
+        return "\n".join(lines) + (f"\n\n{self.text}" if self.text else "")
+
+
+def list_models() -> list[str]:
+    """Names of the zoo's models, each ready for `affectzoo.load`."""
+    return registry().names("model")
+
+
+def info(name: str) -> Description:
+    """Describe a model or component by name, whatever its kind.
+
+    Raises:
+        UnknownNameError: nothing of any kind is called so.
+    """
+    found: list[Entry] = []
+    for kind in KINDS:
+        try:
+            found.append(registry().find(kind, name))
+        except UnknownNameError:
+            continue
+    if not found:
+        import difflib
+
+        known = sorted({n for kind in KINDS for n in registry().names(kind)})
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+        raise UnknownNameError(f"nothing is called {name!r}.{hint} `affectzoo list` names everything.")
+    return _describe(found[0])
+
+
+def _describe(entry: Entry) -> Description:
+    spec = entry.spec
+    common = (entry.kind, entry.name, spec.summary, entry.provider, spec.licence, spec.paper)
+    if isinstance(spec, ModelSpec):
+        facts = {
+            "targets": ", ".join(spec.targets),
+            "parameters": f"{spec.parameters:,}" if spec.parameters else "",
+            "size": f"{spec.size_mb:.1f} MB" if spec.size_mb else "",
+            "weights": spec.location,
+        }
+        text = card_text(spec)
+        return Description(*common, text=text.split("---\n", 2)[-1].strip(), facts=facts)
+    target = entry.resolve()
+    return Description(*common, options=_options(target), text=inspect.getdoc(target) or "")
+
+
+def _options(target: Any) -> dict[str, str]:
+    decided_by_the_model = {"variant", "dims", "seq_len", "in_dim", "self", "in_channels", "width", "stride"}
+    options = {}
+    for name, parameter in inspect.signature(target).parameters.items():
+        if name in decided_by_the_model or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        options[name] = "required" if parameter.default is parameter.empty else repr(parameter.default)
+    return options

@@ -1,0 +1,178 @@
+"""`AffectModel`: backbones, temporal encoders, fusion and head, built from one config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from affectzoo.config import ModelConfig, StreamConfig
+from affectzoo.errors import ConfigError, InputError
+from affectzoo.model.build import build
+from affectzoo.model.checkpoint import DTYPES, load_weights, read_config, save_model, weight_files
+from affectzoo.model.contracts import Backbone, complete
+from affectzoo.model.heads import Head
+from affectzoo.model.temporal import zero_masked
+
+
+class AffectModel(nn.Module):
+    """Raw inputs of one or several modalities to named affect targets.
+
+    Inputs are a mapping modality -> tensor (`visual` `[B, L, 3, T, H, W]`, `audio` `[B, L, 1, M, F]` or `[B, L, S]`), masks
+    a mapping modality -> `[B, L]` bool, true = present. A modality may be absent; a masked step never produces NaN.
+
+    Attributes:
+        config: complete: every component with its provider and full config, every input as declared.
+        columns: names of the K output columns, in order.
+        feature_dims: modality -> D of its backbone.
+        source: where it was loaded from, empty for a new model.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.source = ""
+        self.backbones = nn.ModuleDict()
+        self.temporals = nn.ModuleDict()
+        self.feature_dims: dict[str, int] = {}
+        self._fused_dims: dict[str, int] = {}
+        streams: dict[str, StreamConfig] = {}
+        for name, stream in config.streams.items():
+            backbone: Backbone = build("backbone", stream.backbone)
+            temporal = None
+            dim = backbone.feature_dim
+            if stream.temporal is not None:
+                temporal = build("temporal", stream.temporal, in_dim=dim)
+                self.temporals[name] = temporal
+                dim = temporal.out_dim
+            self.backbones[name] = backbone
+            self.feature_dims[name] = backbone.feature_dim
+            self._fused_dims[name] = dim
+            streams[name] = StreamConfig(
+                backbone=backbone.component,  # pyright: ignore[reportArgumentType]
+                input=stream.input or backbone.input,
+                temporal=temporal.component if temporal is not None else None,
+            )
+        self.fusion = None
+        head_dim = next(iter(self._fused_dims.values()))
+        if config.fusion is not None:
+            self.fusion = build("fusion", config.fusion, dims=dict(self._fused_dims), seq_len=config.sequence.length)
+            head_dim = self.fusion.out_dim
+        self.head = Head(head_dim, config.targets, config.head)
+        self.columns = self.head.columns
+        self.config = config.model_copy(
+            update={"streams": streams, "fusion": self.fusion.component if self.fusion is not None else None}
+        )
+
+    def forward(self, inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Predict from raw inputs: `[B, L, K]`, or `[B, K]` for a clip-level head."""
+        self._check_modalities(inputs)
+        features = {n: self.encode(n, x, None if masks is None else masks.get(n)) for n, x in inputs.items()}
+        return self.forward_features(features, masks)
+
+    def encode(self, modality: str, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Run one backbone over a batch of windows: `[B, L, ...]` to `[B, L, D]`. Masked steps enter as zeros."""
+        if x.ndim < 3:
+            raise InputError(f"{modality} input must be [B, L, ...], not {list(x.shape)}")
+        if mask is not None:
+            if mask.shape != x.shape[:2]:
+                raise InputError(f"the {modality} mask must be {list(x.shape[:2])}, not {list(mask.shape)}")
+            # Batch statistics in training must not see what a masked step happens to hold.
+            x = x.masked_fill(~mask.bool().reshape(*x.shape[:2], *[1] * (x.ndim - 2)), 0.0)
+        return self.backbones[modality](x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def forward_features(
+        self, features: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None, *, return_attention: bool = False
+    ) -> Any:
+        """Predict from cached backbone features, modality -> `[B, L, D_m]`.
+
+        Returns `[B, L, K]` (`[B, K]` for a clip-level head); with `return_attention` also the fusion's attention maps.
+        """
+        self._check_modalities(features)
+        filled, present = complete(features, masks, self.feature_dims)
+        for name, temporal in self.temporals.items():
+            filled[name] = zero_masked(temporal(filled[name], present[name]), present[name])
+        attention: dict[str, Tensor] = {}
+        if self.fusion is None:
+            ((name, fused),) = filled.items()
+            fused = zero_masked(fused, present[name])
+        elif return_attention:
+            fused, attention = self.fusion(filled, present, return_attention=True)
+        else:
+            fused = self.fusion(filled, present)
+        any_present = torch.stack(list(present.values())).any(dim=0)
+        output = self.head(fused, any_present)
+        return (output, attention) if return_attention else output
+
+    def parameter_count(self) -> int:
+        """Number of trainable and frozen weights."""
+        return sum(p.numel() for p in self.parameters())
+
+    def save_pretrained(self, folder: str | Path, *, card: str | None = None) -> Path:
+        """Write `config.json`, `model.safetensors` and, where given, the card as `README.md`."""
+        return save_model(self, self.config, Path(folder), card=card)
+
+    @classmethod
+    def from_folder(cls, folder: str | Path, *, dtype: str | None = None) -> AffectModel:
+        """Build the model that a folder describes and fill it, strictly. No network, no base weights.
+
+        Args:
+            folder: as `save_pretrained` wrote it.
+            dtype: `float32`, `float16` or `bfloat16`; None keeps the saved one.
+
+        Returns:
+            The model on the CPU, in evaluation mode.
+
+        Raises:
+            CheckpointError, ConfigError, PluginError: one sentence that names the file, tensor, key or plugin.
+        """
+        folder = Path(folder)
+        config = read_config(folder)
+        if dtype is not None and dtype not in DTYPES:
+            raise ConfigError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+        weight_files(folder)  # before the network is built: the common mistakes need no waiting
+        model = cls(config).to(DTYPES[config.dtype])
+        load_weights(model, folder)
+        model.source = str(folder)
+        return model.to(DTYPES[dtype or config.dtype]).eval()
+
+    def _check_modalities(self, given: Mapping[str, Tensor]) -> None:
+        unknown = [n for n in given if n not in self.backbones]
+        if unknown or not given:
+            raise InputError(f"this model takes {', '.join(self.backbones)}; got {', '.join(given) or 'nothing'}")
+
+
+def create_model(
+    *,
+    visual: Any = None,
+    audio: Any = None,
+    streams: Mapping[str, Any] | None = None,
+    fusion: Any = None,
+    targets: Any = ("valence", "arousal"),
+    sequence: Any = None,
+    head: Any = None,
+) -> AffectModel:
+    """A new, untrained model from names.
+
+    Args:
+        visual, audio: a backbone's name, or a mapping as in `ModelConfig.streams`; None leaves the modality out.
+        streams: further modalities, name -> the same.
+        fusion: a fusion's name or `{"name": ..., "config": {...}}`; None for a single modality.
+        targets: names from `KNOWN_TARGETS` or mappings as in `TargetConfig`.
+        sequence, head: mappings as in `SequenceConfig` and `HeadConfig`.
+
+    Raises:
+        ConfigError: the parts do not make a model.
+    """
+    named = {"visual": visual, "audio": audio, **(streams or {})}
+    chosen = {name: stream for name, stream in named.items() if stream is not None}
+    if not chosen:
+        raise ConfigError("a model needs at least one stream: give visual=... or audio=...")
+    data: dict[str, Any] = {"streams": chosen, "fusion": fusion, "targets": list(targets)}
+    if sequence is not None:
+        data["sequence"] = sequence
+    if head is not None:
+        data["head"] = head
+    return AffectModel(ModelConfig.parse(data, where="create_model"))

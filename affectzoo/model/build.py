@@ -1,0 +1,130 @@
+"""Components by name: find the spec, check the config against the constructor, build, remember how it was built."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from affectzoo.config import ComponentConfig
+from affectzoo.errors import AffectzooError, ConfigError, PluginError, UnknownNameError
+from affectzoo.model.contracts import Backbone, Component, Fusion, Temporal
+from affectzoo.registry import SESSION, Entry, registry
+
+
+def create_backbone(name: str, **config: Any) -> Backbone:
+    """A backbone by registry name, such as `timm/resnet18`; `config` goes to its constructor."""
+    return build("backbone", ComponentConfig(name=name, config=config))
+
+
+def create_fusion(name: str, dims: Mapping[str, int], seq_len: int, **config: Any) -> Fusion:
+    """A fusion by registry name for modalities of the given feature dims and windows of `seq_len` sub-sequences."""
+    return build("fusion", ComponentConfig(name=name, config=config), dims=dict(dims), seq_len=seq_len)
+
+
+def create_temporal(name: str, in_dim: int, **config: Any) -> Temporal:
+    """A temporal encoder by registry name for features of `in_dim`."""
+    return build("temporal", ComponentConfig(name=name, config=config), in_dim=in_dim)
+
+
+def create_block(name: str, in_channels: int, width: int, stride: int = 1, **config: Any) -> Component:
+    """A spatiotemporal block by registry name."""
+    return build("block", ComponentConfig(name=name, config=config), in_channels=in_channels, width=width, stride=stride)
+
+
+def create_detector(name: str, **config: Any) -> Any:
+    """A face detector by registry name."""
+    entry = find_component("detector", ComponentConfig(name=name))
+    target = entry.resolve()
+    return target(**check_arguments(target, {}, config, f"detector {entry.name!r}"))
+
+
+def build(kind: str, config: ComponentConfig, **given: Any) -> Any:
+    """Build one `nn.Module` component.
+
+    Args:
+        kind: registry kind.
+        config: name, optionally the distribution that must provide it, and keyword arguments.
+        given: arguments that the surrounding model decides (`dims`, `seq_len`, `in_dim`).
+
+    Returns:
+        The component, with `component.component` holding what rebuilds it.
+
+    Raises:
+        UnknownNameError, NameCollisionError, PluginError: the name does not lead to one working class.
+        ConfigError: an unknown, missing or non-JSON argument, or one that the component refuses.
+    """
+    entry = find_component(kind, config)
+    target = entry.resolve()
+    if entry.variant:
+        given = {"variant": entry.variant, **given}
+    where = f"{kind} {entry.name!r}"
+    arguments = check_arguments(target, given, dict(config.config), where)
+    try:
+        module = target(**given, **arguments)
+    except AffectzooError:
+        raise
+    except TypeError as error:
+        raise ConfigError(f"{where} of {entry.provider} could not be built: {error}") from error
+    saved = arguments if module.saved_config is None else module.saved_config
+    module.component = ComponentConfig(
+        name=entry.name, distribution=entry.distribution, version=entry.version or None, config=_as_json(saved, where)
+    )
+    return module
+
+
+def find_component(kind: str, config: ComponentConfig) -> Entry:
+    """The entry that a component config names; a recorded distribution must be the one that provides it."""
+    if config.distribution is None:
+        return registry().find(kind, config.name)
+    if config.distribution == SESSION:
+        try:
+            return registry().find(kind, f"{SESSION}/{config.name}")
+        except UnknownNameError as error:
+            raise PluginError(
+                f"this model uses the {kind} {config.name!r}, which was registered in a script or notebook and is not part of "
+                f"an installed plugin; run the code with @affectzoo.register_{kind}({config.name!r}) first, then load again"
+            ) from error
+    try:
+        return registry().find(kind, f"{config.distribution}/{config.name}")
+    except UnknownNameError as error:
+        raise PluginError(_absent(kind, config)) from error
+
+
+def _absent(kind: str, config: ComponentConfig) -> str:
+    wanted = f"{config.distribution}=={config.version}" if config.version else f"{config.distribution}"
+    record = next((r for r in registry().records if r.distribution == config.distribution), None)
+    need = f"this model needs the {kind} {config.name!r} of {wanted}"
+    if record is None:
+        return f"{need}, which is not installed; if you trust it: pip install {wanted}"
+    if record.status != "loaded":
+        return f"{need}, which is installed but {record.status}: {record.error}"
+    return f"{need}; the installed {record.label} does not provide it: pip install {wanted}"
+
+
+def check_arguments(target: Any, given: Mapping[str, Any], config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The full keyword arguments for `target`: `config` over its defaults, every key known, none missing."""
+    parameters = inspect.signature(target).parameters
+    for name in given:
+        if name not in parameters:
+            raise PluginError(f"{where}: its constructor must take {name!r}")
+    free = {n: p for n, p in parameters.items() if n not in given and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for key in config:
+        if key not in free and not takes_any:
+            near = difflib.get_close_matches(key, free, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(free) or 'no configuration'}."
+            raise ConfigError(f"{where}: unknown key {key!r}; {hint}")
+    missing = [n for n, p in free.items() if p.default is p.empty and n not in config]
+    if missing:
+        raise ConfigError(f"{where}: key {missing[0]!r} is missing.")
+    return {**{n: p.default for n, p in free.items() if p.default is not p.empty}, **config}
+
+
+def _as_json(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    try:
+        return json.loads(json.dumps(dict(config), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: its configuration must be JSON ({error})") from error

@@ -1,0 +1,155 @@
+"""A model folder on disk: `config.json`, safetensors, card. Strict both ways; never a pickle.
+
+Everything is written beside its final name and renamed, so that an interrupted save leaves the old files whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import save_torch_state_dict
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import nn
+
+from affectzoo.config import ModelConfig
+from affectzoo.errors import CheckpointError
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+CARD_FILE = "README.md"
+
+#: A config or an index is text written by a person or by us: anything longer is not read.
+MAX_JSON_BYTES = 4_000_000
+
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+#: Name in a config -> dtype of the weights.
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def save_model(model: nn.Module, config: ModelConfig, folder: Path, *, card: str | None = None) -> Path:
+    """Write a model; the dtype in the saved config is the weights' own. Returns the folder."""
+    dtypes = {p.dtype for p in model.parameters()}
+    names = [name for name, dtype in DTYPES.items() if dtype in dtypes]
+    if len(dtypes) != 1 or not names:
+        raise CheckpointError(f"a model is saved in one of {', '.join(DTYPES)}; this one mixes {sorted(map(str, dtypes))}")
+    config = config.model_copy(update={"dtype": names[0]})
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file; give a folder to save into")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
+        temporary = Path(name)
+        save_torch_state_dict({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+        (temporary / CONFIG_FILE).write_text(json.dumps(config.to_json(), indent=2) + "\n", encoding="utf-8")
+        if card is not None:
+            (temporary / CARD_FILE).write_text(card, encoding="utf-8")
+        fresh = {path.name for path in temporary.iterdir()}
+        for path in sorted(temporary.iterdir()):
+            shutil.move(path, folder / path.name)
+    # Shards of an earlier save would otherwise be read beside the new single file, or the other way round.
+    for stale in folder.glob("model*.safetensors*"):
+        if stale.name not in fresh:
+            stale.unlink()
+    return folder
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """The strict config of a model folder.
+
+    Raises:
+        CheckpointError: no folder, no config, or a file that is not JSON.
+        ConfigError: an unknown key or a wrong value, named.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder; a saved model is a folder with {CONFIG_FILE} and {WEIGHTS_FILE}")
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no {CONFIG_FILE}, so it is not a saved affectzoo model")
+    data = _read_json(path)
+    # Files from elsewhere (transformers, timm) have a config.json too.
+    if not isinstance(data, dict) or "streams" not in data:
+        raise CheckpointError(f"{path} is not an affectzoo configuration: it has no 'streams'")
+    return ModelConfig.parse(data, where=str(path))
+
+
+def load_weights(model: nn.Module, folder: Path) -> None:
+    """Fill a model from a folder; every tensor must be there, none left over, each of the right shape.
+
+    Raises:
+        CheckpointError: names the tensor or the file, and what is wrong with it.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    for path in weight_files(folder):
+        _check_header(path)
+        try:
+            tensors.update(load_file(path))
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} cannot be read: {error}; fetch or save it again") from error
+    expected = model.state_dict()
+    missing = sorted(expected.keys() - tensors.keys())
+    extra = sorted(tensors.keys() - expected.keys())
+    if missing:
+        raise CheckpointError(f"{folder}: tensor {missing[0]!r} is missing from the weights{_and_more(missing)}")
+    if extra:
+        raise CheckpointError(f"{folder}: the weights hold {extra[0]!r}, which this model does not have{_and_more(extra)}")
+    for name, tensor in expected.items():
+        if tensors[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{folder}: tensor {name!r} has shape {list(tensors[name].shape)}, the config asks for {list(tensor.shape)}"
+            )
+    model.load_state_dict(tensors, strict=True)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a folder: the single one, or the shards that its index names."""
+    single, index = folder / WEIGHTS_FILE, folder / INDEX_FILE
+    if single.is_file() and index.is_file():
+        raise CheckpointError(f"{folder} holds both {WEIGHTS_FILE} and {INDEX_FILE}; delete the stale one")
+    if single.is_file():
+        return [single]
+    if index.is_file():
+        data = _read_json(index)
+        names = (
+            set(data["weight_map"].values()) if isinstance(data, dict) and isinstance(data.get("weight_map"), dict) else set()
+        )
+        if not names:
+            raise CheckpointError(f"{index} names no weights")
+        for name in names:
+            if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+                raise CheckpointError(f"{index} names {name!r}, which is not a safetensors file in the same folder")
+            if not (folder / name).is_file():
+                raise CheckpointError(f"{folder} lacks the shard {name} that its index names")
+        return [folder / name for name in sorted(names)]
+    pickles = [p.name for p in sorted(folder.iterdir()) if p.suffix in _PICKLES]
+    if pickles:
+        raise CheckpointError(
+            f"{folder} holds {pickles[0]}, a pickle; affectzoo reads safetensors only, because pickles run code"
+        )
+    raise CheckpointError(f"{folder} holds no {WEIGHTS_FILE}")
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a valid safetensors file ({error}); fetch or save it again") from error
+
+
+def _read_json(path: Path) -> Any:
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise CheckpointError(f"{path} is larger than {MAX_JSON_BYTES} bytes and is not read")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not valid JSON: {error}") from error
+
+
+def _and_more(names: list[str]) -> str:
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""

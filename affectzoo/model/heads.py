@@ -1,0 +1,76 @@
+"""The head: fused features `[B, L, D]` to named columns `[B, L, K]`, or `[B, K]` for a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from affectzoo.config import HeadConfig, TargetConfig
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"none": nn.Identity, "relu": nn.ReLU, "gelu": nn.GELU}
+
+
+class Head(nn.Module):
+    """One regressor (or classifier) per target.
+
+    A continuous or ordinal target is regressed on a scale of -1..1, mapped linearly onto low..high; the regressor is not
+    squashed, so a prediction may leave the range. A categorical target gives one logit per class.
+
+    Attributes:
+        columns: names of the K output columns, in order.
+    """
+
+    def __init__(self, in_dim: int, targets: Sequence[TargetConfig], config: HeadConfig) -> None:
+        super().__init__()
+        self.targets = tuple(targets)
+        self.pool = config.pool
+        self.columns = tuple(column for target in targets for column in target.columns)
+        # Module names may not hold dots; a target's may not either way collide, being unique.
+        self.regressors = nn.ModuleDict({_key(t): _regressor(in_dim, len(t.columns), config) for t in targets})
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Args: x `[B, L, D]`; mask `[B, L]`, true where any modality is present (used for pooling only).
+
+        Returns `[B, L, K]`, or `[B, K]` with pooling; a clip without one present step pools over all its steps.
+        """
+        outputs = []
+        for target in self.targets:
+            y = self.regressors[_key(target)](x)
+            if target.kind != "categorical" and (target.low, target.high) != (-1.0, 1.0):
+                y = target.low + (target.high - target.low) * (y + 1) / 2
+            outputs.append(y)
+        y = torch.cat(outputs, dim=-1)
+        return y if self.pool is None else pool_steps(y, mask, self.pool)
+
+
+def pool_steps(y: Tensor, mask: Tensor | None, how: str) -> Tensor:
+    """Pool `[B, L, K]` over its present steps to `[B, K]` by `mean`, `median` or `last`."""
+    if mask is None:
+        mask = torch.ones(y.shape[:2], dtype=torch.bool, device=y.device)
+    mask = mask | ~mask.any(dim=1, keepdim=True)
+    if how == "mean":
+        weights = mask.unsqueeze(-1).to(y.dtype)
+        return (y.masked_fill(~mask.unsqueeze(-1), 0.0) * weights).sum(1) / weights.sum(1)
+    if how == "median":
+        hidden = y.masked_fill(~mask.unsqueeze(-1), float("nan"))
+        return hidden.nanmedian(dim=1).values
+    steps = torch.arange(y.shape[1], device=y.device)
+    last = (steps * mask).max(dim=1).values
+    return y[torch.arange(y.shape[0], device=y.device), last]
+
+
+def _key(target: TargetConfig) -> str:
+    return target.name.replace(".", "_")
+
+
+def _regressor(in_dim: int, out_dim: int, config: HeadConfig) -> nn.Sequential:
+    if config.hidden is None:
+        return nn.Sequential(nn.Dropout(config.dropout), nn.Linear(in_dim, out_dim))
+    return nn.Sequential(
+        nn.Linear(in_dim, config.hidden),
+        _ACTIVATIONS[config.activation](),
+        nn.Dropout(config.dropout),
+        nn.Linear(config.hidden, out_dim),
+    )

@@ -1,0 +1,200 @@
+"""From a name to a spec to the thing itself.
+
+Names: exact (`concat`), in a family (`timm/resnet18` is served by the family `timm/`), or with the distribution in front
+(`affectzoo-fusion/concat`), which chooses among several providers. Components registered in a script or notebook belong
+to the distribution `session`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from affectzoo.errors import NameCollisionError, PluginError, UnknownNameError
+from affectzoo.registry.manager import PluginRecord, load_plugins
+from affectzoo.registry.specs import KINDS, ComponentSpec, Spec
+
+SESSION = "session"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name resolved to one provider.
+
+    Attributes:
+        kind: registry kind, such as `fusion`.
+        spec: what the plugin declared.
+        distribution, version: who provides it.
+        variant: what followed the family's prefix, empty otherwise.
+        obj: the object itself for a session component, None where `spec.target` says where it lives.
+    """
+
+    kind: str
+    spec: Spec
+    distribution: str
+    version: str
+    variant: str = ""
+    obj: Any = None
+
+    @property
+    def name(self) -> str:
+        """The name to save: the spec's, with the variant of a family."""
+        return self.spec.name + self.variant
+
+    @property
+    def provider(self) -> str:
+        """Distribution and version, for messages."""
+        return f"{self.distribution} {self.version}".strip()
+
+    def resolve(self) -> Any:
+        """Import and return the class or function behind the spec.
+
+        Raises:
+            PluginError: the target's module or attribute does not exist, or its import failed.
+        """
+        if self.obj is not None:
+            return self.obj
+        if not isinstance(self.spec, ComponentSpec):
+            raise PluginError(f"{self.kind} {self.name!r} is not a component and cannot be built")
+        module_name, attribute = self.spec.target.split(":")
+        try:
+            return getattr(importlib.import_module(module_name), attribute)
+        except Exception as error:
+            raise PluginError(
+                f"{self.kind} {self.name!r} of {self.provider} could not be imported from {self.spec.target}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+class Registry:
+    """All specs of all loaded plugins, and those registered in this session."""
+
+    def __init__(self, records: list[PluginRecord]) -> None:
+        self.records = records
+        self._entries: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
+        for record in records:
+            for kind, specs in record.specs.items():
+                self._entries[kind] += [Entry(kind, spec, record.distribution, record.version) for spec in specs]
+
+    def entries(self, kind: str) -> list[Entry]:
+        """Every entry of a kind, sorted by name; providers of one name stand beside each other."""
+        return sorted(self._entries[kind], key=lambda e: (e.spec.name, e.distribution))
+
+    def names(self, kind: str) -> list[str]:
+        """Sorted names of a kind; a name with several providers stands once for each, as `dist/name`."""
+        entries = self.entries(kind)
+        counts = {e.spec.name: 0 for e in entries}
+        for entry in entries:
+            counts[entry.spec.name] += 1
+        return [e.spec.name if counts[e.spec.name] == 1 else f"{e.distribution}/{e.spec.name}" for e in entries]
+
+    def find(self, kind: str, name: str) -> Entry:
+        """The one entry that answers to `name`.
+
+        Raises:
+            UnknownNameError: nobody provides it; the message holds near matches and the command that lists all.
+            NameCollisionError: several do; the message names every provider.
+        """
+        matches = self._matches(kind, name)
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            if len({e.distribution for e in matches}) == 1:
+                raise NameCollisionError(f"{kind} {name!r} is declared twice by {matches[0].provider}: its author's to fix")
+            providers = ", ".join(sorted(e.provider for e in matches))
+            choices = " or ".join(sorted(f"{e.distribution}/{name}" for e in matches))
+            raise NameCollisionError(f"{kind} {name!r} is provided by {providers}; write {choices}")
+        raise UnknownNameError(self._unknown(kind, name))
+
+    def register(self, kind: str, spec: Spec, obj: Any) -> None:
+        """Add a component of this session; doing so again under the same name replaces it.
+
+        Raises:
+            NameCollisionError: an installed plugin already provides the name.
+        """
+        spec.validate()
+        others = [e for e in self._matches(kind, spec.name) if e.distribution != SESSION]
+        if others:
+            raise NameCollisionError(f"{kind} {spec.name!r} is already provided by {others[0].provider}; choose another name")
+        kept = [e for e in self._entries[kind] if not (e.distribution == SESSION and e.spec.name == spec.name)]
+        self._entries[kind] = [*kept, Entry(kind, spec, SESSION, "", obj=obj)]
+
+    def _matches(self, kind: str, name: str) -> list[Entry]:
+        entries = self._entries[kind]
+        found = _answering(entries, name)
+        if found:
+            return found
+        distribution, _, rest = name.partition("/")
+        return _answering([e for e in entries if e.distribution == distribution], rest)
+
+    def _unknown(self, kind: str, name: str) -> str:
+        known = self.names(kind)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+        failed = [r for r in self.records if r.status != "loaded"]
+        note = f" {len(failed)} plugin(s) are not loaded: see `affectzoo plugins`." if failed else ""
+        if not known and kind in ("fusion", "backbone"):
+            note += " The first-party plugins come with `pip install affectzoo[zoo]`."
+        return f"no {kind} is called {name!r}.{hint} `affectzoo list {kind}s` names all.{note}"
+
+
+def _answering(entries: list[Entry], name: str) -> list[Entry]:
+    """Entries that answer to `name`: those called so, else the families it falls into."""
+    exact = [e for e in entries if e.spec.name == name and not e.spec.is_family]
+    families = [e for e in entries if e.spec.is_family and name.startswith(e.spec.name) and name != e.spec.name]
+    return exact or [replace(e, variant=name.removeprefix(e.spec.name)) for e in families]
+
+
+@cache
+def registry() -> Registry:
+    """The process-wide registry; plugins are loaded at the first call."""
+    return Registry(load_plugins())
+
+
+def register(
+    kind: str, name: str, *, summary: str = "", licence: str = "unspecified", paper: str = "", **fields: Any
+) -> Callable[[Any], Any]:
+    """A decorator that registers a class or function under `name` for this process.
+
+    Args:
+        kind: registry kind, such as `fusion`.
+        name: lower case; running the cell again replaces the component.
+        summary, licence, paper: as in a plugin's spec.
+        fields: further fields of the kind's spec (`modality` for a backbone).
+    """
+    spec_type: Any = KINDS[kind][1]
+
+    def decorate(obj: Any) -> Any:
+        text = summary or (obj.__doc__ or "").strip().split("\n")[0] or obj.__name__
+        target = f"{SESSION}:{obj.__name__}"
+        spec = spec_type(name=name, summary=text, licence=licence, paper=paper, target=target, **fields)
+        registry().register(kind, spec, obj)
+        return obj
+
+    return decorate
+
+
+def lister(kind: str) -> Callable[[], list[str]]:
+    """A function that lists the names of a kind: `list_fusions` and its sisters."""
+
+    def names() -> list[str]:
+        return registry().names(kind)
+
+    names.__name__ = f"list_{kind}s"
+    names.__doc__ = f"Sorted names of every {kind} that an installed plugin or this session provides."
+    return names
+
+
+def registrar(kind: str, **fields: Any) -> Callable[..., Callable[[Any], Any]]:
+    """A decorator factory for one kind: `register_fusion` and its sisters."""
+
+    def decorator(name: str, **more: Any) -> Callable[[Any], Any]:
+        return register(kind, name, **{**fields, **more})
+
+    decorator.__name__ = f"register_{kind}"
+    decorator.__doc__ = f"Register a {kind} class under `name` for this process; takes summary, licence and paper as keywords."
+    return decorator
