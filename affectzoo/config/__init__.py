@@ -11,12 +11,15 @@ from affectzoo.config.model import (
     StreamConfig,
 )
 from affectzoo.config.targets import KNOWN_TARGETS, TargetConfig
+from affectzoo.config.training import DataConfig, ExperimentConfig, TrainConfig
 
 __all__ = [
     "KNOWN_TARGETS",
     "SCHEMA_VERSION",
     "AudioInput",
     "ComponentConfig",
+    "DataConfig",
+    "ExperimentConfig",
     "FramesInput",
     "HeadConfig",
     "LogMelInput",
@@ -26,5 +29,6 @@ __all__ = [
     "StreamInput",
     "StrictConfig",
     "TargetConfig",
+    "TrainConfig",
     "WaveformInput",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,7 +12,7 @@ from affectzoo.errors import ConfigError
 
 
 class StrictConfig(BaseModel):
-    """Frozen, no unknown keys, no silent coercion of JSON types."""
+    """Frozen; no unknown keys, no NaN, no infinity. A number may be written as text (YAML reads `3e-4` as text)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
@@ -32,29 +33,45 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     """Turn pydantic's report into sentences, at most three of them."""
     sentences = []
     for item in error.errors(include_url=False)[:3]:
-        key = ".".join(str(part) for part in item["loc"]) or "the whole file"
+        parts, models = _walk(schema, item["loc"])
+        key = _short(".".join(parts)) or "the whole file"
         if item["type"] == "extra_forbidden":
-            known = sorted(_fields_at(schema, item["loc"][:-1]))
-            near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
+            known = sorted({name for model in models for name in model.model_fields})
+            near = difflib.get_close_matches(parts[-1], known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(known) or 'none'}."
             sentences.append(f"unknown key {key!r}; {hint}")
         elif item["type"] == "missing":
             sentences.append(f"key {key!r} is missing.")
         else:
             message = item["msg"].removeprefix("Value error, ")
-            given = "" if isinstance(item.get("input"), dict | list) else f" (got {item.get('input')!r})"
+            given = "" if isinstance(item.get("input"), dict | list) else f" (got {reprlib.repr(item.get('input'))})"
             sentences.append(f"{key}: {message[:1].lower()}{message[1:]}{given}.")
     more = error.error_count() - len(sentences)
     return " ".join(sentences) + (f" And {more} more." if more > 0 else "")
 
 
-def _fields_at(schema: type[BaseModel], path: tuple[int | str, ...]) -> set[str]:
-    """Names of the fields that may stand at `path`; tags of unions and keys of mappings are stepped over."""
+def _walk(schema: type[BaseModel], path: tuple[int | str, ...]) -> tuple[list[str], list[type[BaseModel]]]:
+    """The keys of `path` as the file has them, and the models that may stand around the last one.
+
+    pydantic puts the tag of a union (`log-mel`) into its path; the file has it in `kind`, so it is left out here.
+    """
+    keys: list[str] = []
     models: list[type[BaseModel]] = [schema]
+    around = models
     for part in path:
+        tagged = [m for m in models if len(models) > 1 and "kind" in m.model_fields and m.model_fields["kind"].default == part]
+        if tagged:
+            models = tagged
+            continue
+        keys.append(str(part))
+        around = models
         annotations = [model.model_fields[str(part)].annotation for model in models if part in model.model_fields]
         models = [model for annotation in annotations for model in _models_in(annotation)] or models
-    return {name for model in models for name in model.model_fields}
+    return keys, around
+
+
+def _short(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

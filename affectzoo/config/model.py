@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
 
 from affectzoo.config.base import StrictConfig
-from affectzoo.config.inputs import Positive, StreamInput
-from affectzoo.config.targets import TargetConfig
+from affectzoo.config.inputs import StreamInput
+from affectzoo.config.targets import NAME_PATTERN, TargetConfig
+
+#: A modality names modules and tensors, so it holds no dot.
+Modality = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 #: Raised by one whenever a saved config changes meaning; older files are migrated by a named function each.
 SCHEMA_VERSION = 1
@@ -64,7 +67,7 @@ class HeadConfig(StrictConfig):
         pool: None predicts every sub-sequence; `mean`, `median`, `last` predict the clip.
     """
 
-    hidden: Positive | None = 128
+    hidden: Annotated[int, Field(gt=0, le=65536)] | None = 128
     activation: Literal["none", "relu", "gelu"] = "none"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     pool: Literal["mean", "median", "last"] | None = None
@@ -75,7 +78,7 @@ class ModelConfig(StrictConfig):
 
     schema_version: int = SCHEMA_VERSION
     sequence: SequenceConfig = SequenceConfig()
-    streams: dict[str, StreamConfig]
+    streams: dict[Modality, StreamConfig]
     fusion: ComponentConfig | None = None
     head: HeadConfig = HeadConfig()
     targets: tuple[TargetConfig, ...]

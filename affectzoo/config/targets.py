@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from affectzoo.config.base import StrictConfig
+
+#: Letters, digits, `-` and `_`: such a name can stand in a tensor's name and before the dot of a column.
+NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$"
 
 #: Targets of the field that may be given by name alone: (kind, low, high, unit).
 KNOWN_TARGETS: dict[str, dict[str, Any]] = {
@@ -28,7 +31,7 @@ class TargetConfig(StrictConfig):
         classes: names, in column order; categorical targets only.
     """
 
-    name: str
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
     kind: Literal["continuous", "ordinal", "categorical"] = "continuous"
     low: float = -1.0
     high: float = 1.0
@@ -48,8 +51,10 @@ class TargetConfig(StrictConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> TargetConfig:
-        if self.kind == "categorical" and len(self.classes) < 2:
-            raise ValueError(f"categorical target {self.name!r} needs at least two classes")
+        if self.kind == "categorical" and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):
+            raise ValueError(f"categorical target {self.name!r} needs at least two classes, each named once")
+        if self.kind != "categorical" and self.classes:
+            raise ValueError(f"{self.kind} target {self.name!r} takes no classes")
         if self.kind != "categorical" and not self.low < self.high:
             raise ValueError(f"target {self.name!r}: low {self.low} must be under high {self.high}")
         return self

@@ -63,6 +63,8 @@ def parse_card(text: str, file: str) -> Card:
         raise ConfigError(f"{file}: the front matter lacks {', '.join(missing)}")
     if not isinstance(front["licence"], dict) or not {"code", "weights"} <= front["licence"].keys():
         raise ConfigError(f"{file}: licence needs both 'code' and 'weights'")
+    if not isinstance(front["targets"], list) or not all(isinstance(target, str) for target in front["targets"]):
+        raise ConfigError(f"{file}: targets must be a list of names")
     return Card(front, parts[2].lstrip("\n"), file)
 
 

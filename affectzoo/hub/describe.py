@@ -81,14 +81,18 @@ def _describe(entry: Entry) -> Description:
         text = card_text(spec)
         return Description(*common, text=text.split("---\n", 2)[-1].strip(), facts=facts)
     target = entry.resolve()
-    return Description(*common, options=_options(target), text=inspect.getdoc(target) or "")
+    return Description(*common, options=_options(entry, target), text=inspect.getdoc(target) or "")
 
 
-def _options(target: Any) -> dict[str, str]:
-    decided_by_the_model = {"variant", "dims", "seq_len", "in_dim", "self", "in_channels", "width", "stride"}
+#: Registry kind -> constructor arguments that the surrounding model decides.
+_GIVEN = {"fusion": {"dims", "seq_len"}, "temporal": {"in_dim"}, "block": {"in_channels", "width", "stride"}}
+
+
+def _options(entry: Entry, target: Any) -> dict[str, str]:
+    given = _GIVEN.get(entry.kind, set()) | ({"variant"} if entry.spec.is_family else set())
     options = {}
     for name, parameter in inspect.signature(target).parameters.items():
-        if name in decided_by_the_model or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        if name in given or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         options[name] = "required" if parameter.default is parameter.empty else repr(parameter.default)
     return options

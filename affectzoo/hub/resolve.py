@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from affectzoo.errors import CheckpointError, DownloadError, UnknownNameError
+from affectzoo.errors import CheckpointError, DownloadError, InputError, UnknownNameError
 from affectzoo.registry import ModelSpec, registry
 
 _REPO = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -51,12 +51,14 @@ def resolve(name: str | Path, options: DownloadOptions | None = None) -> Resolve
 
     Raises:
         UnknownNameError: neither; the message holds near matches.
-        CheckpointError: a path that is not a folder.
+        CheckpointError: a path that is not a folder, or a repository without an affectzoo model.
+        InputError: a revision for what has none, or a second one.
         DownloadError: the Hub refused, or cannot be reached and the model is not cached.
     """
     options = options or DownloadOptions()
-    path = Path(name)
-    if path.is_dir():
+    path = Path(name).expanduser()
+    if str(name) and path.is_dir():
+        _refuse_revision(f"the folder {path}", options)
         return Resolved(path, str(path))
     if path.is_file():
         raise CheckpointError(f"{path} is a file; give the folder that holds config.json and model.safetensors")
@@ -75,6 +77,7 @@ def resolve(name: str | Path, options: DownloadOptions | None = None) -> Resolve
     scheme, _, location = spec.location.partition("://")
     if scheme == "package":
         package, _, folder = location.partition("/")
+        _refuse_revision(f"the bundled model {spec.name}", options)
         # Wheels are unpacked when installed: the resource is a real folder.
         with as_file(files(package).joinpath(folder)) as real:
             return Resolved(real, spec.name)
@@ -83,12 +86,31 @@ def resolve(name: str | Path, options: DownloadOptions | None = None) -> Resolve
 
 
 def _from_hub(repo: str, revision: str | None, options: DownloadOptions) -> Resolved:
-    """One resolved commit for config and weights: `snapshot_download` fetches all files of the commit it resolved."""
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    """One resolved commit for config and weights; the config comes first, so that no foreign weights are fetched in vain."""
+    from affectzoo.model.checkpoint import CONFIG_FILE, read_config
 
+    if revision and options.revision and revision != options.revision:
+        raise InputError(f"{repo} is asked for at {revision} and at {options.revision}; give one revision")
     revision = revision or options.revision
     wanted = repo if revision is None else f"{repo}@{revision}"
+    first = _snapshot(repo, revision, wanted, [CONFIG_FILE], options)
+    if not (first / CONFIG_FILE).is_file():
+        raise CheckpointError(f"{wanted} on the Hub holds no {CONFIG_FILE}, so it is not a saved affectzoo model")
+    read_config(first)
+    commit = first.name
+    return Resolved(_snapshot(repo, commit, wanted, MODEL_FILES, options), wanted, commit)
+
+
+def _snapshot(repo: str, revision: str | None, wanted: str, patterns: list[str], options: DownloadOptions) -> Path:
+    """Fetch the files of one commit; the returned folder is named after it."""
+    import huggingface_hub
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
     try:
         folder = huggingface_hub.snapshot_download(
             repo,
@@ -97,14 +119,27 @@ def _from_hub(repo: str, revision: str | None, options: DownloadOptions) -> Reso
             cache_dir=options.cache_dir,
             local_files_only=options.local_files_only,
             force_download=options.force_download,
-            allow_patterns=MODEL_FILES,
+            allow_patterns=patterns,
         )
+    except GatedRepoError as error:
+        raise DownloadError(f"{wanted} is gated; ask for access on its page, then log in with `hf auth login`") from error
+    except RepositoryNotFoundError as error:
+        raise DownloadError(
+            f"{wanted} does not exist on the Hub, or is private; check the name, or log in with `hf auth login`"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise DownloadError(f"{repo} has no revision {revision!r}; leave it out, or give a branch, tag or commit") from error
     except LocalEntryNotFoundError as error:
         raise DownloadError(
             f"{wanted} is not cached and the Hub cannot be reached; connect once, or give a folder or a bundled model "
             "(`affectzoo list` names them)"
         ) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except Exception as error:  # HTTP errors of the client in use, a full disk, an invalid name
         reason = str(error).strip().split("\n")[0]
         raise DownloadError(f"{wanted} could not be fetched from the Hub: {type(error).__name__}: {reason}") from error
-    return Resolved(Path(folder), wanted, Path(folder).name)
+    return Path(folder)
+
+
+def _refuse_revision(what: str, options: DownloadOptions) -> None:
+    if options.revision:
+        raise InputError(f"{what} has no revision {options.revision!r}; only Hub repositories have revisions")

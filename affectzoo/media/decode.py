@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +45,19 @@ class Frame:
 
     __slots__ = ("_image", "_reformatter", "_source", "time_s")
 
-    def __init__(self, source: Any, time_s: float, reformatter: VideoReformatter) -> None:
+    def __init__(self, source: av.VideoFrame, time_s: float, reformatter: VideoReformatter) -> None:
         self.time_s = time_s
-        self._source = source
+        self._source: av.VideoFrame | None = source
         self._reformatter = reformatter
-        self._image: np.ndarray | None = None
+        self._image = np.zeros((0, 0, 3), np.uint8)
 
     def rgb(self) -> np.ndarray:
         """The picture as displayed, `[H, W, 3]` uint8 RGB."""
-        if self._image is None:
+        if self._source is not None:
             image = self._reformatter.reformat(self._source, format="rgb24", threads=1).to_ndarray()
             turns = frame_rotation(self._source) // 90
             self._image = np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+            # The decoded picture is not needed twice; a waiting frame holds one of the two.
             self._source = None
         return self._image
 
@@ -203,7 +205,7 @@ class _Resampler:
     def feed(self, frame: Any) -> Iterator[AudioChunk]:
         # Timestamps were dealt with by the caller; the resampler must not act on them as well.
         frame.pts = self._fed
-        frame.time_base = f"1/{self._format[2]}"
+        frame.time_base = Fraction(1, self._format[2])
         self._fed += frame.samples
         yield from self._taken(self._resampler.resample(frame))
 

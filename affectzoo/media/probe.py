@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.error
 import av.logging
+from av.stream import Disposition
 
 from affectzoo.errors import MediaError
 
@@ -136,7 +137,7 @@ def choose_stream(container: Any, kind: str) -> Any | None:
     """The first track of a kind that FFmpeg can decode, cover pictures left out; None where there is none."""
     for stream in container.streams:
         # A cover picture (MP3, M4A) is a "video" of one frame that shows nobody speaking.
-        is_cover = bool(int(getattr(stream, "disposition", 0)) & int(av.stream.Disposition.attached_pic))
+        is_cover = bool(int(getattr(stream, "disposition", 0)) & int(Disposition.attached_pic))
         if stream.type == kind and not is_cover and stream.codec_context is not None:
             return stream
     return None

@@ -37,9 +37,9 @@ class StreamClock:
 class LocalSpacing:
     """Running median of the distances between frames, in seconds: the frame rate where the video is now."""
 
-    def __init__(self, nominal_s: float) -> None:
-        self._nominal_s = nominal_s
-        self._recent: deque[float] = deque(maxlen=_RECENT)
+    def __init__(self, nominal_s: float | None = None) -> None:
+        # Twice, so that a gap right after the first frame is outvoted.
+        self._recent: deque[float] = deque([] if nominal_s is None else [nominal_s, nominal_s], maxlen=_RECENT)
 
     def add(self, distance_s: float) -> None:
         """Note the distance between two neighbouring frames, in seconds."""
@@ -47,5 +47,5 @@ class LocalSpacing:
 
     @property
     def seconds(self) -> float:
-        """The spacing now; the nominal one until a distance is known."""
-        return median(self._recent) if self._recent else self._nominal_s
+        """The spacing now; the nominal one, or 0 without it, at the start."""
+        return median(self._recent) if self._recent else 0.0

@@ -40,6 +40,8 @@ class AffectModel(nn.Module):
         self._fused_dims: dict[str, int] = {}
         streams: dict[str, StreamConfig] = {}
         for name, stream in config.streams.items():
+            if hasattr(self.backbones, name) and name not in self.backbones:
+                raise ConfigError(f"streams: a modality cannot be called {name!r}; choose another name")
             backbone: Backbone = build("backbone", stream.backbone)
             temporal = None
             dim = backbone.feature_dim
@@ -68,12 +70,13 @@ class AffectModel(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """Predict from raw inputs: `[B, L, K]`, or `[B, K]` for a clip-level head."""
-        self._check_modalities(inputs)
+        self._check_modalities(inputs, masks)
         features = {n: self.encode(n, x, None if masks is None else masks.get(n)) for n, x in inputs.items()}
         return self.forward_features(features, masks)
 
     def encode(self, modality: str, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Run one backbone over a batch of windows: `[B, L, ...]` to `[B, L, D]`. Masked steps enter as zeros."""
+        self._check_modalities({modality: x})
         if x.ndim < 3:
             raise InputError(f"{modality} input must be [B, L, ...], not {list(x.shape)}")
         if mask is not None:
@@ -90,7 +93,7 @@ class AffectModel(nn.Module):
 
         Returns `[B, L, K]` (`[B, K]` for a clip-level head); with `return_attention` also the fusion's attention maps.
         """
-        self._check_modalities(features)
+        self._check_modalities(features, masks)
         filled, present = complete(features, masks, self.feature_dims)
         for name, temporal in self.temporals.items():
             filled[name] = zero_masked(temporal(filled[name], present[name]), present[name])
@@ -138,10 +141,13 @@ class AffectModel(nn.Module):
         model.source = str(folder)
         return model.to(DTYPES[dtype or config.dtype]).eval()
 
-    def _check_modalities(self, given: Mapping[str, Tensor]) -> None:
+    def _check_modalities(self, given: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None) -> None:
         unknown = [n for n in given if n not in self.backbones]
         if unknown or not given:
             raise InputError(f"this model takes {', '.join(self.backbones)}; got {', '.join(given) or 'nothing'}")
+        # A misspelt mask must not mean "all present".
+        if masks is not None and not masks.keys() <= set(self.backbones):
+            raise InputError(f"masks belong to {', '.join(self.backbones)}; got {', '.join(masks)}")
 
 
 def create_model(
@@ -170,7 +176,8 @@ def create_model(
     chosen = {name: stream for name, stream in named.items() if stream is not None}
     if not chosen:
         raise ConfigError("a model needs at least one stream: give visual=... or audio=...")
-    data: dict[str, Any] = {"streams": chosen, "fusion": fusion, "targets": list(targets)}
+    named_targets = [targets] if isinstance(targets, str) else list(targets)
+    data: dict[str, Any] = {"streams": chosen, "fusion": fusion, "targets": named_targets}
     if sequence is not None:
         data["sequence"] = sequence
     if head is not None:

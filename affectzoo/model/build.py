@@ -16,29 +16,33 @@ from affectzoo.registry import SESSION, Entry, registry
 
 def create_backbone(name: str, **config: Any) -> Backbone:
     """A backbone by registry name, such as `timm/resnet18`; `config` goes to its constructor."""
-    return build("backbone", ComponentConfig(name=name, config=config))
+    return build("backbone", _named(name, config))
 
 
 def create_fusion(name: str, dims: Mapping[str, int], seq_len: int, **config: Any) -> Fusion:
     """A fusion by registry name for modalities of the given feature dims and windows of `seq_len` sub-sequences."""
-    return build("fusion", ComponentConfig(name=name, config=config), dims=dict(dims), seq_len=seq_len)
+    return build("fusion", _named(name, config), dims=dict(dims), seq_len=seq_len)
 
 
 def create_temporal(name: str, in_dim: int, **config: Any) -> Temporal:
     """A temporal encoder by registry name for features of `in_dim`."""
-    return build("temporal", ComponentConfig(name=name, config=config), in_dim=in_dim)
+    return build("temporal", _named(name, config), in_dim=in_dim)
 
 
 def create_block(name: str, in_channels: int, width: int, stride: int = 1, **config: Any) -> Component:
     """A spatiotemporal block by registry name."""
-    return build("block", ComponentConfig(name=name, config=config), in_channels=in_channels, width=width, stride=stride)
+    return build("block", _named(name, config), in_channels=in_channels, width=width, stride=stride)
 
 
 def create_detector(name: str, **config: Any) -> Any:
     """A face detector by registry name."""
-    entry = find_component("detector", ComponentConfig(name=name))
+    entry = find_component("detector", _named(name, {}))
     target = entry.resolve()
     return target(**check_arguments(target, {}, config, f"detector {entry.name!r}"))
+
+
+def _named(name: str, config: Mapping[str, Any]) -> ComponentConfig:
+    return ComponentConfig.parse({"name": name, "config": config}, where=name)
 
 
 def build(kind: str, config: ComponentConfig, **given: Any) -> Any:
@@ -66,8 +70,10 @@ def build(kind: str, config: ComponentConfig, **given: Any) -> Any:
         module = target(**given, **arguments)
     except AffectzooError:
         raise
-    except TypeError as error:
-        raise ConfigError(f"{where} of {entry.provider} could not be built: {error}") from error
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ConfigError(f"{where} of {entry.provider} could not be built: {type(error).__name__}: {reason}") from error
+    _check_contract(kind, module, f"{where} of {entry.provider}")
     saved = arguments if module.saved_config is None else module.saved_config
     module.component = ComponentConfig(
         name=entry.name, distribution=entry.distribution, version=entry.version or None, config=_as_json(saved, where)
@@ -81,14 +87,14 @@ def find_component(kind: str, config: ComponentConfig) -> Entry:
         return registry().find(kind, config.name)
     if config.distribution == SESSION:
         try:
-            return registry().find(kind, f"{SESSION}/{config.name}")
+            return registry().find(kind, config.name, SESSION)
         except UnknownNameError as error:
             raise PluginError(
                 f"this model uses the {kind} {config.name!r}, which was registered in a script or notebook and is not part of "
                 f"an installed plugin; run the code with @affectzoo.register_{kind}({config.name!r}) first, then load again"
             ) from error
     try:
-        return registry().find(kind, f"{config.distribution}/{config.name}")
+        return registry().find(kind, config.name, config.distribution)
     except UnknownNameError as error:
         raise PluginError(_absent(kind, config)) from error
 
@@ -121,6 +127,23 @@ def check_arguments(target: Any, given: Mapping[str, Any], config: Mapping[str, 
     if missing:
         raise ConfigError(f"{where}: key {missing[0]!r} is missing.")
     return {**{n: p.default for n, p in free.items() if p.default is not p.empty}, **config}
+
+
+#: Registry kind -> base class and what an instance must say about itself.
+_CONTRACTS: dict[str, tuple[type[Component], tuple[str, ...]]] = {
+    "backbone": (Backbone, ("feature_dim", "input")),
+    "temporal": (Temporal, ("out_dim",)),
+    "fusion": (Fusion, ("out_dim",)),
+}
+
+
+def _check_contract(kind: str, module: Any, where: str) -> None:
+    base, attributes = _CONTRACTS.get(kind, (Component, ()))
+    if not isinstance(module, base):
+        raise PluginError(f"{where} is a {type(module).__name__}; it must derive from affectzoo.{base.__name__}")
+    for attribute in attributes:
+        if not hasattr(module, attribute):
+            raise PluginError(f"{where}: its constructor must set self.{attribute}")
 
 
 def _as_json(config: Mapping[str, Any], where: str) -> dict[str, Any]:

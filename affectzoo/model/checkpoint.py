@@ -6,14 +6,14 @@ Everything is written beside its final name and renamed, so that an interrupted 
 from __future__ import annotations
 
 import json
-import shutil
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import save_torch_state_dict
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -28,6 +28,9 @@ CARD_FILE = "README.md"
 #: A config or an index is text written by a person or by us: anything longer is not read.
 MAX_JSON_BYTES = 4_000_000
 
+#: Everything that an earlier save may have left; a person's own `model-old.safetensors` is none of it.
+_WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
+
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 #: Name in a config -> dtype of the weights.
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -35,7 +38,8 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 def save_model(model: nn.Module, config: ModelConfig, folder: Path, *, card: str | None = None) -> Path:
     """Write a model; the dtype in the saved config is the weights' own. Returns the folder."""
-    dtypes = {p.dtype for p in model.parameters()}
+    state = _apart(model.state_dict())
+    dtypes = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
     names = [name for name, dtype in DTYPES.items() if dtype in dtypes]
     if len(dtypes) != 1 or not names:
         raise CheckpointError(f"a model is saved in one of {', '.join(DTYPES)}; this one mixes {sorted(map(str, dtypes))}")
@@ -43,20 +47,39 @@ def save_model(model: nn.Module, config: ModelConfig, folder: Path, *, card: str
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder} is a file; give a folder to save into")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
+    # Inside the folder: surely the same file system, so that each rename is atomic.
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as name:
         temporary = Path(name)
-        save_torch_state_dict({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+        save_torch_state_dict(state, temporary)
         (temporary / CONFIG_FILE).write_text(json.dumps(config.to_json(), indent=2) + "\n", encoding="utf-8")
         if card is not None:
             (temporary / CARD_FILE).write_text(card, encoding="utf-8")
+        readable = (temporary / CONFIG_FILE).stat().st_mode  # safetensors writes files that only their owner may read
         fresh = {path.name for path in temporary.iterdir()}
         for path in sorted(temporary.iterdir()):
-            shutil.move(path, folder / path.name)
+            path.chmod(readable)
+            path.replace(folder / path.name)
     # Shards of an earlier save would otherwise be read beside the new single file, or the other way round.
-    for stale in folder.glob("model*.safetensors*"):
-        if stale.name not in fresh:
+    for stale in folder.iterdir():
+        if _WEIGHTS.fullmatch(stale.name) and stale.name not in fresh:
             stale.unlink()
     return folder
+
+
+def _apart(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Every tensor contiguous and in storage of its own.
+
+    `save_torch_state_dict` drops all but one name of tied weights and refuses overlapping views. Written once for each
+    name, they need no exception in a strict load.
+    """
+    apart: dict[str, torch.Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in state.items():
+        tensor = tensor.detach().contiguous()
+        storage = tensor.untyped_storage()
+        apart[name] = tensor.clone() if storage.data_ptr() in seen or storage.nbytes() != tensor.nbytes else tensor
+        seen.add(storage.data_ptr())
+    return apart
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -86,11 +109,14 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     """
     tensors: dict[str, torch.Tensor] = {}
     for path in weight_files(folder):
-        _check_header(path)
         try:
-            tensors.update(load_file(path))
+            loaded = load_file(path)
         except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} cannot be read: {error}; fetch or save it again") from error
+            raise CheckpointError(f"{path} is not a valid safetensors file ({error}); fetch or save it again") from error
+        twice = sorted(loaded.keys() & tensors.keys())
+        if twice:
+            raise CheckpointError(f"{folder}: tensor {twice[0]!r} stands in several shards{_and_more(twice)}")
+        tensors.update(loaded)
     expected = model.state_dict()
     missing = sorted(expected.keys() - tensors.keys())
     extra = sorted(tensors.keys() - expected.keys())
@@ -103,6 +129,8 @@ def load_weights(model: nn.Module, folder: Path) -> None:
             raise CheckpointError(
                 f"{folder}: tensor {name!r} has shape {list(tensors[name].shape)}, the config asks for {list(tensor.shape)}"
             )
+        if tensors[name].dtype != tensor.dtype:
+            raise CheckpointError(f"{folder}: tensor {name!r} is {tensors[name].dtype}, the config asks for {tensor.dtype}")
     model.load_state_dict(tensors, strict=True)
 
 
@@ -115,31 +143,21 @@ def weight_files(folder: Path) -> list[Path]:
         return [single]
     if index.is_file():
         data = _read_json(index)
-        names = (
-            set(data["weight_map"].values()) if isinstance(data, dict) and isinstance(data.get("weight_map"), dict) else set()
-        )
-        if not names:
+        listed = data.get("weight_map") if isinstance(data, dict) else None
+        if not isinstance(listed, dict) or not listed:
             raise CheckpointError(f"{index} names no weights")
-        for name in names:
+        for name in listed.values():
             if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
                 raise CheckpointError(f"{index} names {name!r}, which is not a safetensors file in the same folder")
             if not (folder / name).is_file():
                 raise CheckpointError(f"{folder} lacks the shard {name} that its index names")
-        return [folder / name for name in sorted(names)]
+        return [folder / name for name in sorted(set(listed.values()))]
     pickles = [p.name for p in sorted(folder.iterdir()) if p.suffix in _PICKLES]
     if pickles:
         raise CheckpointError(
             f"{folder} holds {pickles[0]}, a pickle; affectzoo reads safetensors only, because pickles run code"
         )
     raise CheckpointError(f"{folder} holds no {WEIGHTS_FILE}")
-
-
-def _check_header(path: Path) -> None:
-    try:
-        with safe_open(path, framework="pt"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a valid safetensors file ({error}); fetch or save it again") from error
 
 
 def _read_json(path: Path) -> Any:
@@ -149,6 +167,8 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not valid JSON: {error}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
 def _and_more(names: list[str]) -> str:

@@ -27,7 +27,6 @@ class Head(nn.Module):
         self.targets = tuple(targets)
         self.pool = config.pool
         self.columns = tuple(column for target in targets for column in target.columns)
-        # Module names may not hold dots; a target's may not either way collide, being unique.
         self.regressors = nn.ModuleDict({_key(t): _regressor(in_dim, len(t.columns), config) for t in targets})
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -54,15 +53,18 @@ def pool_steps(y: Tensor, mask: Tensor | None, how: str) -> Tensor:
         weights = mask.unsqueeze(-1).to(y.dtype)
         return (y.masked_fill(~mask.unsqueeze(-1), 0.0) * weights).sum(1) / weights.sum(1)
     if how == "median":
-        hidden = y.masked_fill(~mask.unsqueeze(-1), float("nan"))
-        return hidden.nanmedian(dim=1).values
+        # The mean of the two middle values for an even count: torch's own median would take the lower one.
+        ordered = y.masked_fill(~mask.unsqueeze(-1), float("inf")).sort(dim=1).values
+        count = mask.sum(dim=1).view(-1, 1, 1).expand(-1, 1, y.shape[2])
+        return ((ordered.gather(1, (count - 1) // 2) + ordered.gather(1, count // 2)) / 2).squeeze(1)
     steps = torch.arange(y.shape[1], device=y.device)
     last = (steps * mask).max(dim=1).values
     return y[torch.arange(y.shape[0], device=y.device), last]
 
 
 def _key(target: TargetConfig) -> str:
-    return target.name.replace(".", "_")
+    # A ModuleDict refuses the names of its own attributes, `type` and `values` among them.
+    return f"{target.name}_" if hasattr(nn.ModuleDict(), target.name) else target.name
 
 
 def _regressor(in_dim: int, out_dim: int, config: HeadConfig) -> nn.Sequential:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 import time
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any, Literal
 
 import pluggy
@@ -77,8 +78,8 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> list[PluginRecor
     Raises:
         PluginError: a plugin failed and `AFFECTZOO_PLUGINS_STRICT=1` is set.
     """
-    found = entry_points(group=ENTRY_POINT_GROUP) if points is None else points
-    records = []
+    records: list[PluginRecord] = []
+    found = _installed(records) if points is None else points
     for point in sorted(found, key=lambda p: (_distribution(p)[0], p.name)):
         distribution, version = _distribution(point)
         record = PluginRecord(point.name, distribution, version)
@@ -87,10 +88,12 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> list[PluginRecor
         if blocked:
             record.status, record.error = "blocked", blocked
             continue
-        # A plugin may even call sys.exit at import: only KeyboardInterrupt passes.
+        # A plugin may even call sys.exit or panic in Rust at import: only KeyboardInterrupt passes.
         try:
             record.specs = _specs_of(_import(point, record), record)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             _fail(record, error)
     return records
 
@@ -100,18 +103,57 @@ def strict() -> bool:
     return os.environ.get(STRICT_VARIABLE, "") not in ("", "0")
 
 
+def _installed(records: list[PluginRecord]) -> list[EntryPoint]:
+    """Our group's entry points, distribution by distribution: a damaged `entry_points.txt` costs nobody but its owner.
+
+    `importlib.metadata.entry_points` would raise for all; it would also parse the files of everything installed.
+    """
+    found: dict[str, list[EntryPoint]] = {}
+    for dist in distributions():
+        try:
+            text = dist.read_text("entry_points.txt") or ""
+        except (OSError, UnicodeError):
+            continue
+        if ENTRY_POINT_GROUP not in text:
+            continue
+        name, version = _identity(dist)
+        if _normal(name) in found:  # a copy further down the path is shadowed
+            continue
+        try:
+            found[_normal(name)] = list(dist.entry_points.select(group=ENTRY_POINT_GROUP))
+        except Exception as error:
+            found[_normal(name)] = []
+            record = PluginRecord("entry_points.txt", name, version)
+            records.append(record)
+            _fail(record, error)
+    return [point for points in found.values() for point in points]
+
+
+def _identity(dist: Distribution | None) -> tuple[str, str]:
+    """Name and version; empty where the distribution's METADATA is absent or damaged."""
+    try:
+        return (dist.name or "", dist.version or "") if dist is not None else ("", "")
+    except Exception:
+        return "", ""
+
+
 def _distribution(point: EntryPoint) -> tuple[str, str]:
-    dist = point.dist
-    return (dist.name, dist.version) if dist is not None else (point.value.split(":")[0].split(".")[0], "")
+    name, version = _identity(point.dist)
+    return name or point.value.split(":")[0].split(".")[0], version
+
+
+def _normal(name: str) -> str:
+    """A distribution's name as installers compare it."""
+    return re.sub(r"[-_.]+", "-", name.strip().lower())
 
 
 def _names_in(variable: str) -> set[str]:
-    return {name.strip().lower() for name in os.environ.get(variable, "").split(",") if name.strip()}
+    return {_normal(name) for name in os.environ.get(variable, "").split(",") if name.strip()}
 
 
 def _blocked_by(name: str, distribution: str) -> str:
     """Why this plugin must not be imported; empty where it may be."""
-    own = {name.lower(), distribution.lower()}
+    own = {_normal(name), _normal(distribution)}
     if own & _names_in(BLOCK_VARIABLE):
         return f"named in {BLOCK_VARIABLE}"
     allowed = _names_in(ALLOW_VARIABLE)

@@ -63,7 +63,7 @@ class Entry:
         module_name, attribute = self.spec.target.split(":")
         try:
             return getattr(importlib.import_module(module_name), attribute)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self.kind} {self.name!r} of {self.provider} could not be imported from {self.spec.target}: "
                 f"{type(error).__name__}: {error}"
@@ -92,21 +92,21 @@ class Registry:
             counts[entry.spec.name] += 1
         return [e.spec.name if counts[e.spec.name] == 1 else f"{e.distribution}/{e.spec.name}" for e in entries]
 
-    def find(self, kind: str, name: str) -> Entry:
-        """The one entry that answers to `name`.
+    def find(self, kind: str, name: str, distribution: str | None = None) -> Entry:
+        """The one entry that answers to `name`, of `distribution` alone where that is given.
 
         Raises:
             UnknownNameError: nobody provides it; the message holds near matches and the command that lists all.
             NameCollisionError: several do; the message names every provider.
         """
-        matches = self._matches(kind, name)
+        matches = self._matches(kind, name, distribution)
         if len(matches) == 1:
             return matches[0]
         if matches:
             if len({e.distribution for e in matches}) == 1:
                 raise NameCollisionError(f"{kind} {name!r} is declared twice by {matches[0].provider}: its author's to fix")
             providers = ", ".join(sorted(e.provider for e in matches))
-            choices = " or ".join(sorted(f"{e.distribution}/{name}" for e in matches))
+            choices = " or ".join(sorted(f"{e.distribution}/{e.name}" for e in matches))
             raise NameCollisionError(f"{kind} {name!r} is provided by {providers}; write {choices}")
         raise UnknownNameError(self._unknown(kind, name))
 
@@ -117,22 +117,25 @@ class Registry:
             NameCollisionError: an installed plugin already provides the name.
         """
         spec.validate()
-        others = [e for e in self._matches(kind, spec.name) if e.distribution != SESSION]
+        same = [e for e in self._entries[kind] if e.spec.name == spec.name]
+        others = [e for e in [*same, *self._matches(kind, spec.name)] if e.distribution != SESSION]
         if others:
             raise NameCollisionError(f"{kind} {spec.name!r} is already provided by {others[0].provider}; choose another name")
         kept = [e for e in self._entries[kind] if not (e.distribution == SESSION and e.spec.name == spec.name)]
         self._entries[kind] = [*kept, Entry(kind, spec, SESSION, "", obj=obj)]
 
-    def _matches(self, kind: str, name: str) -> list[Entry]:
+    def _matches(self, kind: str, name: str, distribution: str | None = None) -> list[Entry]:
         entries = self._entries[kind]
-        found = _answering(entries, name)
-        if found:
-            return found
-        distribution, _, rest = name.partition("/")
-        return _answering([e for e in entries if e.distribution == distribution], rest)
+        if distribution is not None:
+            return _answering([e for e in entries if e.distribution == distribution], name)
+        # Both readings count: no plugin may take over `dist/name` by declaring a name with a slash.
+        prefix, _, rest = name.partition("/")
+        return _answering(entries, name) + _answering([e for e in entries if e.distribution == prefix], rest)
 
     def _unknown(self, kind: str, name: str) -> str:
         known = self.names(kind)
+        if name.endswith("/") and self._matches(kind, f"{name}x"):
+            return f"{kind} {name!r} is a family: write {name}NAME"
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
         failed = [r for r in self.records if r.status != "loaded"]
@@ -143,10 +146,19 @@ class Registry:
 
 
 def _answering(entries: list[Entry], name: str) -> list[Entry]:
-    """Entries that answer to `name`: those called so, else the families it falls into."""
-    exact = [e for e in entries if e.spec.name == name and not e.spec.is_family]
-    families = [e for e in entries if e.spec.is_family and name.startswith(e.spec.name) and name != e.spec.name]
-    return exact or [replace(e, variant=name.removeprefix(e.spec.name)) for e in families]
+    """Entries that answer to `name`: of each distribution those called so, else those of the longest family it falls into.
+
+    Distribution by distribution, so that nobody shadows another's family with an exact name.
+    """
+    found = []
+    for distribution in dict.fromkeys(e.distribution for e in entries):
+        own = [e for e in entries if e.distribution == distribution]
+        families = [e for e in own if e.spec.is_family and name.startswith(e.spec.name) and name != e.spec.name]
+        longest = max((len(e.spec.name) for e in families), default=0)
+        found += [e for e in own if e.spec.name == name and not e.spec.is_family] or [
+            replace(e, variant=name.removeprefix(e.spec.name)) for e in families if len(e.spec.name) == longest
+        ]
+    return found
 
 
 @cache

@@ -65,6 +65,11 @@ class BackboneSpec(ComponentSpec):
 
     modality: str
 
+    def validate(self) -> None:
+        ComponentSpec.validate(self)
+        if not isinstance(self.modality, str) or not self.modality:
+            raise PluginError(f"{self.name!r}: modality {self.modality!r} must be a name such as 'visual' or 'audio'")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusionSpec(ComponentSpec):
@@ -116,7 +121,11 @@ class ModelSpec(Spec):
 
     def validate(self) -> None:
         Spec.validate(self)
-        if not self.location.startswith(("package://", "hub://")):
+        if not isinstance(self.targets, tuple) or not all(isinstance(target, str) for target in self.targets):
+            raise PluginError(f"{self.name!r}: targets {self.targets!r} must be a tuple of names")
+        if not isinstance(self.parameters, int) or not isinstance(self.size_mb, int | float) or not isinstance(self.card, str):
+            raise PluginError(f"{self.name!r}: parameters and size_mb must be numbers, card a string")
+        if not isinstance(self.location, str) or not self.location.startswith(("package://", "hub://")):
             raise PluginError(f"{self.name!r}: location {self.location!r} must begin with package:// or hub://")
 
 

@@ -1,0 +1,1 @@
+"""Training and evaluation. accelerate is used here and nowhere else."""

@@ -70,7 +70,7 @@ def speak(generator: np.random.Generator, identity: Identity, affect: AffectCurv
             rate = identity.voice.rate_hz * np.exp(0.28 * identity.display.rate_gain * here)
             length = float(generator.uniform(0.75, 1.3) / rate)
             noise = generator.uniform(0.3, 1.0) if generator.uniform() < 0.45 else 0.0
-            vowel = generator.integers(len(_VOWELS))
+            vowel = int(generator.integers(len(_VOWELS)))
             place = number / (count - 1) - 0.5
             rows.append((time, length * 0.94, vowel, float(generator.normal(1, 0.15)), noise, place))
             time += length

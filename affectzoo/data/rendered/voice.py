@@ -85,11 +85,16 @@ def _pulses(phase: np.ndarray, harmonics: int) -> np.ndarray:
 
 
 def _filter_frames(
-    source: np.ndarray, fricative: np.ndarray, control_s: np.ndarray, formants: np.ndarray, tilt_db: np.ndarray, sample_rate: int
+    source: np.ndarray,
+    fricative: np.ndarray,
+    control_s: np.ndarray,
+    formants: np.ndarray,
+    tilt_db: np.ndarray,
+    sample_rate: int,
 ) -> np.ndarray:
-    """Shape `source` by `formants` `[c, 5]` (Hz) and `tilt_db` `[c]` (per octave above 500 Hz), both given at `control_s` `[c]`.
+    """Shape `source` by `formants` `[c, 5]` (Hz) and `tilt_db` `[c]` (per octave above 500 Hz), given at `control_s` `[c]`.
 
-    Frames of about 32 ms overlap by half; each is multiplied by its own response in the frequency domain.
+    Frames of 20 to 40 ms overlap by half; each is multiplied by its own response in the frequency domain.
     """
     size = 1 << round(np.log2(0.028 * sample_rate))
     hop = size // 2
@@ -175,6 +180,8 @@ def _babble(generator: np.random.Generator, times_s: np.ndarray, sample_rate: in
         shift = generator.uniform(0, 2 * np.pi, 2)
         phase = pitch * times_s + 0.6 * np.sin(2 * np.pi * 0.7 * times_s + shift[0]) * pitch / 20
         envelope = 0.2 + np.square(np.sin(np.pi * rhythm * times_s + shift[1]))
-        total += (_pulses(phase, harmonics=max(1, int(min(4000, 0.45 * sample_rate) / (1.3 * pitch)))) * envelope).astype(np.float32)
+        total += (_pulses(phase, harmonics=max(1, int(min(4000, 0.45 * sample_rate) / (1.3 * pitch)))) * envelope).astype(
+            np.float32
+        )
     total += total.std() * 0.6 * _coloured_noise(generator, len(times_s), sample_rate, knee_hz=800)
     return total / max(float(total.std()), 1e-12)

@@ -1,0 +1,76 @@
+"""Backbones for affectzoo: what this plugin provides. No torch is imported here."""
+
+from __future__ import annotations
+
+from affectzoo.registry import BackboneSpec, hookimpl
+
+
+@hookimpl
+def affectzoo_backbones() -> list[BackboneSpec]:
+    """Three families (`timm/`, `spectrogram/`, `transformers/`) and five networks by name."""
+    return [
+        BackboneSpec(
+            name="timm/",
+            modality="visual",
+            summary="Any timm model on each frame, averaged over the frames of a sub-sequence",
+            paper="Wightman 2019, PyTorch Image Models, doi:10.5281/zenodo.4414861",
+            licence="Apache-2.0",
+            target="affectzoo_backbones.timm_backbone:TimmBackbone",
+        ),
+        BackboneSpec(
+            name="spectrogram-resnet18",
+            modality="audio",
+            summary="ResNet-18 with one input channel on a 64 x 107 log-mel spectrogram, as in the JCA paper",
+            paper="He et al. 2016, Deep Residual Learning for Image Recognition, arXiv:1512.03385",
+            licence="Apache-2.0",
+            target="affectzoo_backbones.spectrogram:SpectrogramResNet18",
+        ),
+        BackboneSpec(
+            name="spectrogram/",
+            modality="audio",
+            summary="Any timm model with one input channel on a log-mel spectrogram",
+            paper="Wightman 2019, PyTorch Image Models, doi:10.5281/zenodo.4414861",
+            licence="Apache-2.0",
+            target="affectzoo_backbones.spectrogram:SpectrogramBackbone",
+        ),
+        BackboneSpec(
+            name="r2plus1d_18",
+            modality="visual",
+            summary="R(2+1)D-18 of torchvision: 3D convolutions split into space and time",
+            paper="Tran et al. 2018, A Closer Look at Spatiotemporal Convolutions for Action Recognition, arXiv:1711.11248",
+            licence="BSD-3-Clause",
+            target="affectzoo_backbones.video:R2Plus1D18",
+        ),
+        BackboneSpec(
+            name="r3d_18",
+            modality="visual",
+            summary="R3D-18 of torchvision: a ResNet-18 with 3D convolutions throughout",
+            paper="Tran et al. 2018, A Closer Look at Spatiotemporal Convolutions for Action Recognition, arXiv:1711.11248",
+            licence="BSD-3-Clause",
+            target="affectzoo_backbones.video:R3D18",
+        ),
+        BackboneSpec(
+            name="mc3_18",
+            modality="visual",
+            summary="MC3-18 of torchvision: 3D convolutions in the first stages, 2D in the later ones",
+            paper="Tran et al. 2018, A Closer Look at Spatiotemporal Convolutions for Action Recognition, arXiv:1711.11248",
+            licence="BSD-3-Clause",
+            target="affectzoo_backbones.video:MC318",
+        ),
+        BackboneSpec(
+            name="i3d",
+            modality="visual",
+            summary="I3D: Inception-v1 inflated to three dimensions",
+            paper="Carreira and Zisserman 2017, Quo Vadis, Action Recognition?, arXiv:1705.07750",
+            licence="Apache-2.0",
+            target="affectzoo_backbones.i3d:I3D",
+        ),
+        BackboneSpec(
+            name="transformers/",
+            modality="any",
+            summary="wav2vec2, hubert, wavlm, audio-spectrogram-transformer or videomae, from a config or from a Hub id",
+            paper="Wolf et al. 2020, Transformers: State-of-the-Art Natural Language Processing, arXiv:1910.03771",
+            licence="Apache-2.0",
+            target="affectzoo_backbones.transformers_backbone:TransformersBackbone",
+        ),
+    ]

@@ -1,0 +1,177 @@
+"""One rendered clip: everything in it follows from who speaks, a seed and a duration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from affectzoo.data.rendered.curves import AffectCurves, Stretches, affect_curves, smooth_curves, unreliable_stretches
+from affectzoo.data.rendered.expression import Expression, FaceMotion
+from affectzoo.data.rendered.face import FACE_TROUBLES, FaceRenderer, Trouble, make_scene
+from affectzoo.data.rendered.geometry import geometry_of
+from affectzoo.data.rendered.identity import Identity, make_identity
+from affectzoo.data.rendered.syllables import Syllables, speak
+from affectzoo.data.rendered.voice import VOICE_TROUBLES, render_voice
+from affectzoo.errors import InputError
+
+Split = Literal["train", "val", "test"]
+
+DEFAULT_DURATION_S = 32 * 32 / 30  # 32 sub-sequences of 32/30 s
+_IDENTITIES: dict[str, tuple[int, int]] = {
+    "train": (0, 1_000_000),
+    "val": (1_000_000, 2_000_000),
+    "test": (2_000_000, 3_000_000),
+}
+
+# A detector's box in head units around the head's middle: x0, y0, x1, y1 (measured with YuNet).
+_BOX = (-0.742, -0.80, 0.742, 1.03)
+
+
+@dataclass(frozen=True)
+class RenderedClip:
+    """A talking face with its voice, and the valence and arousal behind both.
+
+    Attributes:
+        identity: who speaks, a non-negative integer.
+        seed: which clip of that person.
+        duration_s: seconds.
+
+    Raises:
+        InputError: a negative identity or seed, or a duration that is not positive.
+    """
+
+    identity: int
+    seed: int
+    duration_s: float = DEFAULT_DURATION_S
+
+    def __post_init__(self) -> None:
+        """Check the three numbers."""
+        if self.identity < 0 or self.seed < 0:
+            raise InputError(f"identity and seed must not be negative, got {self.identity} and {self.seed}")
+        if not self.duration_s > 0:
+            raise InputError(f"duration_s must be positive, got {self.duration_s}")
+
+    def affect(self, times_s: np.ndarray) -> np.ndarray:
+        """Valence and arousal, `[n, 2]` in -1..1, at `times_s` `[n]`: the labels, also where nothing can be seen or heard."""
+        return self._affect(np.asarray(times_s, float))
+
+    def expression(self, times_s: np.ndarray) -> Expression:
+        """The parameters of the face at `times_s`, each `[n]`."""
+        return self._motion(np.asarray(times_s, float))
+
+    def face_visible(self, times_s: np.ndarray) -> np.ndarray:
+        """`[n]` bool: false while the face is hidden, blurred or in the dark."""
+        return self._stretches[0].index(np.asarray(times_s, float)) < 0
+
+    def voice_clear(self, times_s: np.ndarray) -> np.ndarray:
+        """`[n]` bool: false while the voice is drowned in noise or cut off. Pauses between phrases are clear."""
+        return self._stretches[1].index(np.asarray(times_s, float)) < 0
+
+    def frame(self, time_s: float, size: tuple[int, int] = (640, 480)) -> np.ndarray:
+        """The scene at `time_s` as `[H, W, 3]` uint8 RGB; `size` is (W, H) in pixels."""
+        return next(self.frames(np.array([time_s]), size))
+
+    def frames(self, times_s: np.ndarray | Iterable[float], size: tuple[int, int] = (640, 480)) -> Iterator[np.ndarray]:
+        """The scene at each of `times_s`, one `[H, W, 3]` uint8 RGB at a time; `size` is (W, H) in pixels."""
+        times_s = np.asarray(times_s if isinstance(times_s, np.ndarray) else list(times_s), float)
+        rows = np.column_stack(self._motion(times_s)).tolist()
+        stretches = self._stretches[0]
+        index, amount = stretches.index(times_s), stretches.amount(times_s)
+        for row, time, hit, how_far in zip(rows, times_s, index, amount, strict=True):
+            trouble = None
+            if hit >= 0:
+                kind = FACE_TROUBLES[stretches.kinds[hit]]
+                trouble = Trouble(kind, float(how_far), _COVERS[hit % len(_COVERS)])
+            yield self._renderer.render(Expression(*row), size, trouble, noise=round(float(time) * 1000) + self.seed)
+
+    def face_box(self, time_s: float, size: tuple[int, int] = (640, 480)) -> np.ndarray:
+        """`[4]` x0, y0, x1, y1 in pixels: the box that a face detector would return at `time_s`."""
+        expression = self._motion(np.array([time_s], float))
+        scene = self._renderer.scene
+        width, height = size
+        unit = scene.scale * float(expression.scale[0]) * height
+        looks = self._identity.looks
+        yaw, pitch, roll, jaw = (
+            float(value[0]) for value in (expression.yaw, expression.pitch, expression.roll, expression.jaw)
+        )
+        x = (scene.centre[0] + float(expression.x[0])) * height + 0.5 * width
+        y = (scene.centre[1] + float(expression.y[0])) * height
+        wide, (top, bottom) = looks.half_width / 0.8, (_BOX[1], _BOX[3] + (looks.chin - 1.06) + 0.17 * jaw)
+        middle_x, middle_y = 0.5 * (_BOX[0] + _BOX[2]) + 0.35 * yaw - 0.22 * roll, 0.35 * pitch
+        x += middle_x * unit
+        y += middle_y * unit
+        half = 0.5 * (_BOX[2] - _BOX[0]) * wide * unit
+        return np.array([x - half, y + top * unit, x + half, y + bottom * unit])
+
+    def waveform(self, sample_rate: int = 16000) -> np.ndarray:
+        """The sound, `[round(duration_s * sample_rate)]` float32 in -1..1."""
+        wander = smooth_curves(self._generator(4), 3, periods_s=(1.5, 10.0), sinusoids=6)
+        generator = self._generator(5)
+        voice = self._stretches[1]
+        return render_voice(
+            generator, self._identity, self._affect, wander, self._syllables, voice, self.duration_s, sample_rate
+        )
+
+    def _generator(self, purpose: int) -> np.random.Generator:
+        """Chance for one purpose, so that one part's draws never shift another's."""
+        return np.random.default_rng([104729, self.identity, self.seed, purpose])
+
+    @cached_property
+    def _identity(self) -> Identity:
+        return make_identity(self.identity)
+
+    @cached_property
+    def _affect(self) -> AffectCurves:
+        return affect_curves(self._generator(0))
+
+    @cached_property
+    def _stretches(self) -> tuple[Stretches, Stretches]:
+        return unreliable_stretches(
+            self._generator(1), self.duration_s, face_kinds=len(FACE_TROUBLES), voice_kinds=len(VOICE_TROUBLES)
+        )
+
+    @cached_property
+    def _syllables(self) -> Syllables:
+        return speak(self._generator(2), self._identity, self._affect, self.duration_s)
+
+    @cached_property
+    def _motion(self) -> FaceMotion:
+        return FaceMotion(self._generator(3), self._identity, self._affect, self._syllables, self.duration_s)
+
+    @cached_property
+    def _renderer(self) -> FaceRenderer:
+        return FaceRenderer(geometry_of(self.identity), make_scene(self._generator(6)))
+
+
+_COVERS = ((196, 222, 232), (40, 42, 48), (214, 208, 196), (120, 60, 66), (70, 96, 130))
+
+
+def make_clips(
+    split: Split, *, identities: int = 40, clips_per_identity: int = 1, duration_s: float = DEFAULT_DURATION_S, seed: int = 0
+) -> list[RenderedClip]:
+    """The clips of one split; no person appears in two splits.
+
+    Args:
+        split: `train`, `val` or `test`.
+        identities: how many persons.
+        clips_per_identity: clips of each.
+        duration_s: seconds of each clip.
+        seed: another seed gives other clips of the same persons.
+
+    Raises:
+        InputError: an unknown split, or a count that is not positive or too large.
+    """
+    if split not in _IDENTITIES:
+        raise InputError(f"unknown split {split!r}: use train, val or test")
+    first, end = _IDENTITIES[split]
+    if not 0 < identities <= end - first or clips_per_identity < 1:
+        raise InputError(f"identities must be in 1..{end - first} and clips_per_identity positive")
+    return [
+        RenderedClip(identity, seed * clips_per_identity + number, duration_s)
+        for identity in range(first, first + identities)
+        for number in range(clips_per_identity)
+    ]

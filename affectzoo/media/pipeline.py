@@ -1,0 +1,281 @@
+"""A media file as aligned sub-sequences: face crops and sound of the same stretch of time, what is missing marked.
+
+Nothing is held longer than it takes to settle a sub-sequence, so memory does not grow with the length of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from affectzoo.config import FramesInput, LogMelInput, WaveformInput
+from affectzoo.errors import InputError
+from affectzoo.media.audio import SILENCE_PEAK, sample_count
+from affectzoo.media.crops import crop_face
+from affectzoo.media.decode import AudioChunks, Frame, MediaInfo, VideoFrames, probe
+from affectzoo.media.faces import Detector, detect_reduced
+from affectzoo.media.prefetch import prefetch
+from affectzoo.media.tracks import FaceTracker, TrackSettings
+from affectzoo.media.windows import sample_slots, subsequence_count, subsequence_times
+
+__all__ = ["FaceCrops", "MediaStream", "SubSequence", "prefetch"]
+
+#: A file that ends this much before its declared end, in seconds and as a share of its length, was cut short.
+_SHORT_S, _SHORT_SHARE = 1.0, 0.05
+
+
+@dataclass(slots=True)
+class FaceCrops:
+    """One face in one sub-sequence.
+
+    Attributes:
+        crops: `[T, H, W, 3]` uint8 RGB; a slot without the face repeats the nearest slot with it.
+        present: `[T]` bool, true where the slot shows the face itself.
+        box: `[4]` float32, mean of x0, y0, x1, y1 over the present slots, in pixels of the frame as displayed.
+    """
+
+    crops: np.ndarray
+    present: np.ndarray
+    box: np.ndarray
+
+
+@dataclass(slots=True)
+class SubSequence:
+    """A stretch of `seconds` of a file.
+
+    Attributes:
+        index: 0, 1, 2, ...; start_s, end_s: seconds since the start of the file. The last may reach beyond the file's end.
+        faces: face number -> crops; faces that are in none of the slots are left out.
+        audio: `[S]` float32 mono in -1..1, `round(seconds * sample_rate)` samples, zeros where there is none; None
+            where no audio was asked for.
+        audio_present: at least half of the part of this sub-sequence that lies in the file has sound, and it is not
+            digital silence (a peak under -80 dBFS): a muted microphone says nothing about a person.
+        frame_decoded: at least one slot has a video frame, with or without a face.
+    """
+
+    index: int
+    start_s: float
+    end_s: float
+    faces: dict[int, FaceCrops]
+    audio: np.ndarray | None
+    audio_present: bool
+    frame_decoded: bool
+
+
+@dataclass(slots=True)
+class _Sampled:
+    """A chosen frame and the slots it serves; the unit that faces are followed through."""
+
+    frame: Frame
+    slots: list[int]
+
+    @property
+    def time_s(self) -> float:
+        return self.frame.time_s
+
+
+@dataclass(slots=True)
+class _Visual:
+    """The visual half of a sub-sequence in the making: face number -> slot -> (crop, box)."""
+
+    faces: dict[int, dict[int, tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
+    frame_decoded: bool = False
+
+
+@dataclass(slots=True)
+class _Sound:
+    """The audible half: samples `[S]`, and how many of them were decoded and not filled in."""
+
+    samples: np.ndarray
+    decoded: int = 0
+
+
+class MediaStream:
+    """Iterates the sub-sequences of one file. Each iteration decodes the file anew.
+
+    Args:
+        path: the file.
+        seconds: length of a sub-sequence.
+        frames: what the visual stream wants; None leaves the video alone.
+        audio: what the audio stream wants; None leaves the sound alone.
+        detector: finds the faces; needed with `frames`.
+        detect_every, lost_after_s, max_gap_s, min_track_s: see `TrackSettings`.
+
+    Attributes:
+        info: what the file holds.
+        warnings: sentences about what is missing or damaged; complete once the iteration has ended.
+
+    Raises:
+        MediaError: the file cannot be used at all.
+        InputError: neither `frames` nor `audio`, or no detector.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | MediaInfo,
+        *,
+        seconds: float,
+        frames: FramesInput | None = None,
+        audio: LogMelInput | WaveformInput | None = None,
+        detector: Detector | None = None,
+        detect_every: int = 4,
+        lost_after_s: float = 0.5,
+        max_gap_s: float = 2.0,
+        min_track_s: float = 0.3,
+    ) -> None:
+        if frames is None and audio is None:
+            raise InputError("a media stream needs a visual input, an audio input, or both")
+        if frames is not None and detector is None:
+            raise InputError("a visual input needs a face detector; FullFrameDetector() takes the whole picture")
+        if seconds <= 0:
+            raise InputError(f"a sub-sequence must last longer than 0 seconds, not {seconds}")
+        self.info = path if isinstance(path, MediaInfo) else probe(path)
+        self.seconds = seconds
+        self._frames, self._audio, self._detector = frames, audio, detector
+        self._settings = TrackSettings(detect_every, lost_after_s, max_gap_s, min_track_s)
+        self.warnings: list[str] = self._missing()
+
+    def __iter__(self) -> Iterator[SubSequence]:
+        self.warnings = self._missing()
+        video = VideoFrames(self.info)
+        sound = AudioChunks(self.info, self._audio.sample_rate if self._audio is not None else 1)
+        found = _Found()
+        held: tuple[_Visual | None, _Sound | None] | None = None
+        index = 0
+        # One sub-sequence is held back: only when both halves are over is it known where in the last one the file ends.
+        for pair in zip_longest(self._visuals(video), self._sounds(sound)):
+            if held is not None:
+                yield found.note(self._join(index, *held, inside_s=self.seconds))
+                index += 1
+            held = pair
+        duration_s = max(video.end_s, sound.end_s) or self.info.duration_s
+        if held is not None:
+            yield found.note(self._join(index, *held, inside_s=min(self.seconds, duration_s - index * self.seconds)))
+        else:
+            # Nothing of the streams asked for decodes: the headers say how many masked rows the file has.
+            for masked in range(subsequence_count(duration_s, self.seconds)):
+                yield self._join(masked, None, None, inside_s=self.seconds)
+        self.warnings += self._damage(video, sound, duration_s) + self._emptiness(found)
+
+    def _visuals(self, video: VideoFrames) -> Iterator[_Visual]:
+        """The visual halves of sub-sequences 0, 1, 2, ... to the end of the video; none where there is no video."""
+        frames, detector = self._frames, self._detector
+        if frames is None or detector is None or self.info.video is None:
+            return
+        nominal_s = 1.0 / self.info.video.fps
+        chosen = (_Sampled(frame, slots) for frame, slots in sample_slots(video, self.seconds, frames.frames, nominal_s))
+        tracker = FaceTracker[_Sampled](lambda sampled: detect_reduced(detector, sampled.frame.rgb()), self._settings)
+        current, index = _Visual(), 0
+        for sampled, boxes in tracker.follow(chosen):
+            crops = {number: (crop_face(sampled.frame.rgb(), box, frames), box) for number, box in boxes.items()}
+            for slot in sampled.slots:
+                while slot // frames.frames > index:
+                    yield current
+                    current, index = _Visual(), index + 1
+                current.frame_decoded = True
+                for number, crop in crops.items():
+                    current.faces.setdefault(number, {})[slot % frames.frames] = crop
+        if video.end_s > 0:
+            for _ in range(index, max(index + 1, subsequence_count(video.end_s, self.seconds))):
+                yield current
+                current = _Visual()
+
+    def _sounds(self, sound: AudioChunks) -> Iterator[_Sound]:
+        """The audible halves of sub-sequences 0, 1, 2, ... to the end of the sound; none where there is no sound."""
+        if self._audio is None:
+            return
+        rate = self._audio.sample_rate
+        size = sample_count(self.seconds, rate)
+        samples, decoded = np.zeros(0, np.float32), np.zeros(0, bool)
+        index = first = 0  # `first`: position in the file of samples[0]
+
+        def cut() -> _Sound:
+            nonlocal samples, decoded, index, first
+            piece = _Sound(np.zeros(size, np.float32), int(decoded[:size].sum()))
+            piece.samples[: min(size, len(samples))] = samples[:size]
+            index += 1
+            # Starts are rounded one by one, so that the stream does not drift from the video over an hour.
+            start = round(index * self.seconds * rate)
+            samples, decoded, first = samples[start - first :], decoded[start - first :], start
+            return piece
+
+        for chunk in sound:
+            samples = np.concatenate([samples, chunk.samples])
+            decoded = np.concatenate([decoded, np.full(len(chunk.samples), chunk.decoded)])
+            # One more than needed: the next start may lie one sample beyond this end.
+            while len(samples) > size:
+                yield cut()
+        if sound.end_s > 0:
+            for _ in range(index, max(index, subsequence_count(sound.end_s, self.seconds))):
+                yield cut()
+
+    def _join(self, index: int, visual: _Visual | None, sound: _Sound | None, *, inside_s: float) -> SubSequence:
+        """One sub-sequence from its halves; `inside_s` is how much of it lies before the end of the file, in seconds."""
+        start_s, end_s = subsequence_times(index, self.seconds)
+        visual = visual or _Visual()
+        faces: dict[int, FaceCrops] = {}
+        if self._frames is not None:
+            faces = {number: _fill_slots(slots, self._frames.frames) for number, slots in sorted(visual.faces.items())}
+        samples, audible = None, False
+        if self._audio is not None:
+            rate = self._audio.sample_rate
+            sound = sound or _Sound(np.zeros(sample_count(self.seconds, rate), np.float32))
+            samples = sound.samples
+            audible = sound.decoded >= max(1.0, 0.5 * inside_s * rate) and float(np.abs(samples).max()) >= SILENCE_PEAK
+        return SubSequence(index, start_s, end_s, faces, samples, audible, visual.frame_decoded)
+
+    def _missing(self) -> list[str]:
+        sentences = list(self.info.problems)
+        if self._frames is not None and self.info.video is None and not any("video" in s for s in sentences):
+            sentences.append("no video track: the visual stream is masked")
+        if self._audio is not None and self.info.audio is None and not any("audio" in s for s in sentences):
+            sentences.append("no audio track: the audio stream is masked")
+        return sentences
+
+    def _damage(self, video: VideoFrames, sound: AudioChunks, duration_s: float) -> list[str]:
+        sentences = [s for s in (video.problem, sound.problem) if s is not None]
+        declared_s = self.info.duration_s
+        whole = self._frames is not None and self._audio is not None
+        if whole and not sentences and declared_s - duration_s > max(_SHORT_S, _SHORT_SHARE * declared_s):
+            sentences.append(f"the file should last {declared_s:.1f} s but ends at {duration_s:.1f} s: it was cut short")
+        return sentences
+
+    def _emptiness(self, found: _Found) -> list[str]:
+        sentences = []
+        if found.frame and not found.face:
+            sentences.append("no face was found: the visual stream is masked")
+        if self._audio is not None and self.info.audio is not None and not found.sound:
+            sentences.append("the audio track is silent: the audio stream is masked")
+        return sentences
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a file turned out to hold."""
+
+    frame: bool = False
+    face: bool = False
+    sound: bool = False
+
+    def note(self, row: SubSequence) -> SubSequence:
+        self.frame |= row.frame_decoded
+        self.face |= bool(row.faces)
+        self.sound |= row.audio_present
+        return row
+
+
+def _fill_slots(slots: dict[int, tuple[np.ndarray, np.ndarray]], frames: int) -> FaceCrops:
+    """Slot -> (crop, box) to `FaceCrops` of `frames` slots, empty ones repeating the nearest (of two, the earlier)."""
+    held = np.array(sorted(slots))
+    nearest = held[np.abs(np.arange(frames)[:, None] - held[None, :]).argmin(axis=1)]
+    present = np.zeros(frames, dtype=bool)
+    present[held] = True
+    return FaceCrops(
+        crops=np.stack([slots[slot][0] for slot in nearest]),
+        present=present,
+        box=np.stack([slots[slot][1] for slot in held]).mean(axis=0, dtype=np.float32),
+    )

@@ -1,0 +1,134 @@
+"""From sub-sequences to features: every face and every stretch of sound goes through its backbone once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from affectzoo.config import FramesInput, LogMelInput, StreamInput, WaveformInput
+from affectzoo.errors import InputError
+from affectzoo.media.audio import LogMel, prepare_waveform
+from affectzoo.media.crops import frames_to_tensor
+from affectzoo.media.pipeline import SubSequence
+from affectzoo.model.affect_model import AffectModel
+
+ItemT = TypeVar("ItemT")
+
+
+@dataclass(frozen=True, slots=True)
+class FaceFeature:
+    """One face in one sub-sequence: feature `[D_visual]`, box `[4]` x0, y0, x1, y1 in pixels."""
+
+    feature: Tensor
+    box: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One encoded sub-sequence.
+
+    Attributes:
+        index: of the sub-sequence; start_s, end_s: seconds since the start of the file.
+        audio: `[D_audio]`, or None where there is no sound (or the model hears none).
+        faces: face number -> its feature, of the faces that are seen.
+    """
+
+    index: int
+    start_s: float
+    end_s: float
+    audio: Tensor | None
+    faces: dict[int, FaceFeature]
+
+
+def stream_inputs(model: AffectModel) -> tuple[FramesInput | None, LogMelInput | WaveformInput | None]:
+    """What the model wants to see and to hear, None for what it does not take.
+
+    Raises:
+        InputError: the model has a stream that a media file does not hold.
+    """
+    inputs: dict[str, StreamInput | None] = {name: stream.input for name, stream in model.config.streams.items()}
+    unknown = [name for name in inputs if name not in ("visual", "audio")]
+    if unknown:
+        raise InputError(
+            f"a media file holds the streams 'visual' and 'audio', but this model also takes {', '.join(map(repr, unknown))}; "
+            "call the model itself with your own tensors"
+        )
+    visual, audio = inputs.get("visual"), inputs.get("audio")
+    if visual is not None and not isinstance(visual, FramesInput):
+        raise InputError(f"the visual stream of this model wants {visual.kind}; from a media file it can be given frames")
+    if isinstance(audio, FramesInput):
+        raise InputError("the audio stream of this model wants frames; from a media file it can be given log-mel or waveform")
+    return visual, audio
+
+
+def in_batches(stream: Iterable[SubSequence], size: int) -> Iterator[list[SubSequence]]:
+    """Groups of sub-sequences that together hold about `size` faces, and never more than `size` stretches of sound."""
+    group: list[SubSequence] = []
+    faces = 0
+    for item in stream:
+        group.append(item)
+        faces += len(item.faces)
+        if len(group) >= size or faces >= size:
+            yield group
+            group, faces = [], 0
+    if group:
+        yield group
+
+
+def chunks(items: Sequence[ItemT], size: int) -> Iterator[Sequence[ItemT]]:
+    """`items` in pieces of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+class StepEncoder:
+    """Runs the backbones over groups of sub-sequences. What is absent never goes through a backbone.
+
+    Args:
+        model: with the streams `visual`, `audio` or both.
+        device: where the model is.
+        batch_size: most faces, or stretches of sound, in one forward pass.
+    """
+
+    def __init__(self, model: AffectModel, device: torch.device, batch_size: int) -> None:
+        self.model, self.device, self.batch_size = model, device, batch_size
+        self.frames, self.audio = stream_inputs(model)
+        self._dtype = next(model.parameters()).dtype
+        # The spectrogram stays in single precision whatever the model's: half of it would lose the quiet bins.
+        self._log_mel = (
+            LogMel(self.audio, model.config.sequence.seconds).to(device) if isinstance(self.audio, LogMelInput) else None
+        )
+
+    def __call__(self, group: Sequence[SubSequence]) -> list[Step]:
+        """Encode a group, in order. Call it under `torch.inference_mode` with the model in evaluation mode."""
+        seen = [(row, number) for row, item in enumerate(group) for number, face in item.faces.items() if face.present.any()]
+        heard = [row for row, item in enumerate(group) if item.audio_present] if self.audio is not None else []
+        looks = self._encode("visual", [group[row].faces[number].crops for row, number in seen])
+        sounds = self._encode("audio", [group[row].audio for row in heard])
+        faces: list[dict[int, FaceFeature]] = [{} for _ in group]
+        for (row, number), feature in zip(seen, looks, strict=True):
+            faces[row][number] = FaceFeature(feature, group[row].faces[number].box)
+        audio = dict(zip(heard, sounds, strict=True))
+        return [Step(item.index, item.start_s, item.end_s, audio.get(row), faces[row]) for row, item in enumerate(group)]
+
+    def _encode(self, modality: str, items: Sequence[np.ndarray | None]) -> list[Tensor]:
+        features: list[Tensor] = []
+        for chunk in chunks(items, self.batch_size):
+            raw = torch.from_numpy(np.stack([item for item in chunk if item is not None])).to(self.device)
+            x = self._prepare(modality, raw).to(self._dtype)
+            features += self.model.encode(modality, x.unsqueeze(1)).squeeze(1).unbind()
+        return features
+
+    def _prepare(self, modality: str, raw: Tensor) -> Tensor:
+        if modality == "visual":
+            assert self.frames is not None
+            return frames_to_tensor(raw, self.frames)
+        if self._log_mel is not None:
+            return self._log_mel(raw)
+        assert isinstance(self.audio, WaveformInput)
+        return prepare_waveform(raw, self.audio)

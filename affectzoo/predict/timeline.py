@@ -1,0 +1,214 @@
+"""`Timeline`: named, timestamped predictions, one row per sub-sequence and face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from affectzoo.config import KNOWN_TARGETS, TargetConfig
+from affectzoo.errors import DataError
+from affectzoo.predict.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from affectzoo.predict.windows import Row
+
+#: Columns before and after those of the targets.
+LEADING = ("time_s", "start_s", "end_s", "face_id")
+TRAILING = ("face_present", "audio_present", "box_x0", "box_y0", "box_x1", "box_y1")
+
+
+class Timeline:
+    """Predictions along one file, in a pandas DataFrame.
+
+    Rows are sorted by time, then by face. Where several faces are in view there is a row for each; where none is, one
+    row without a face is predicted from the sound alone. Columns:
+
+    - `time_s`, `start_s`, `end_s`: middle, start and end of the sub-sequence, seconds since the start of the file. (For a
+      clip-level model, of the window: windows overlap.)
+    - `face_id`: Int64, missing where no face is followed.
+    - one column for each target, in its own unit; `target.class` with a probability for each class of a categorical one.
+      NaN where the model was given nothing at that time.
+    - `face_present`, `audio_present`: whether the model was given that face, that sound, at that time. A face that is
+      followed but hidden for a moment has a row with `face_present` false, predicted from sound and neighbours in time.
+    - `box_x0`, `box_y0`, `box_x1`, `box_y1`: the face, pixels of the frame as displayed; NaN where there is none.
+
+    Attributes:
+        frame: the DataFrame.
+        source: the media file.
+        model: where the model came from.
+        targets: what the columns mean: kind, range, unit, classes.
+        detector: name of the face detector, empty where none was needed.
+        warnings: sentences about what is missing in or wrong with the file.
+        clip_level: rows are windows of a model that scores clips; the median over them is the file's score.
+    """
+
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        *,
+        source: str = "",
+        model: str = "",
+        targets: Sequence[TargetConfig] = (),
+        detector: str = "",
+        warnings: Sequence[str] = (),
+        clip_level: bool = False,
+    ) -> None:
+        self.targets = tuple(targets)
+        self.columns = tuple(column for target in self.targets for column in target.columns)
+        self.frame = _typed(frame, self.columns)
+        self.source, self.model, self.detector = source, model, detector
+        self.warnings = list(warnings)
+        self.clip_level = clip_level
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Row], *, targets: Sequence[TargetConfig], **details: Any) -> Timeline:
+        """Build from a predictor's rows; `details` as in the constructor."""
+        columns = [column for target in targets for column in target.columns]
+        values = np.array([row.values for row in rows], dtype=np.float64).reshape(len(rows), len(columns))
+        blank = np.full(4, np.nan)
+        boxes = np.array([blank if row.box is None else row.box for row in rows], dtype=np.float64).reshape(len(rows), 4)
+        data: dict[str, Any] = {
+            "time_s": [(row.start_s + row.end_s) / 2 for row in rows],
+            "start_s": [row.start_s for row in rows],
+            "end_s": [row.end_s for row in rows],
+            "face_id": pd.array([row.face for row in rows], dtype="Int64"),
+            **{column: values[:, k] for k, column in enumerate(columns)},
+            "face_present": [row.face_present for row in rows],
+            "audio_present": [row.audio_present for row in rows],
+            **{name: boxes[:, k] for k, name in enumerate(TRAILING[2:])},
+        }
+        return cls(pd.DataFrame(data), targets=targets, **details)
+
+    @classmethod
+    def read_csv(cls, path: str | PathLike[str], *, targets: Sequence[TargetConfig] | None = None) -> Timeline:
+        """Read what `to_csv` wrote.
+
+        Args:
+            path: the file.
+            targets: what its columns mean; None for standard ones such as valence and arousal.
+
+        Raises:
+            DataError: no such file, not a timeline, or a target without a standard meaning.
+        """
+        try:
+            frame = pd.read_csv(path)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} cannot be read as a timeline: {str(error).splitlines()[0]}") from error
+        missing = [name for name in (*LEADING, *TRAILING) if name not in frame]
+        if missing:
+            raise DataError(f"{path} is not a timeline: it has no column {missing[0]!r}")
+        names = [name for name in frame.columns if name not in (*LEADING, *TRAILING)]
+        if targets is None:
+            unknown = [name for name in names if name not in KNOWN_TARGETS]
+            if unknown:
+                raise DataError(f"{path} has the column {unknown[0]!r}, which has no standard range; give targets=...")
+            targets = [TargetConfig.parse(name) for name in names]
+        absent = [column for target in targets for column in target.columns if column not in frame]
+        if absent:
+            raise DataError(f"{path} has no column {absent[0]!r}")
+        return cls(frame, targets=targets)
+
+    def to_csv(self, path: str | PathLike[str]) -> Path:
+        """Write a CSV file with a header; parent folders are made. Raises `InputError` where nothing can be written."""
+        with replacing(path) as temporary:
+            # Six decimals: a microsecond, a millionth of a pixel, and files that can be compared as text.
+            self.frame.to_csv(temporary, index=False, float_format="%.6f")
+        return Path(path)
+
+    def to_parquet(self, path: str | PathLike[str]) -> Path:
+        """Write a Parquet file, exact; parent folders are made. Raises `InputError` where nothing can be written."""
+        with replacing(path) as temporary:
+            self.frame.to_parquet(temporary, index=False)
+        return Path(path)
+
+    def plot(self, path: str | PathLike[str] | None = None, truth: Any = None) -> Figure:
+        """Curves over time and, with valence and arousal, the circumplex; written to `path` where given.
+
+        Args:
+            path: `.png`, `.svg` or `.pdf`.
+            truth: a DataFrame, or another timeline, with `time_s` and target columns; drawn dashed.
+        """
+        from affectzoo.predict.plots import draw, write
+
+        figure = draw(self, truth=truth)
+        if path is not None:
+            write(figure, path)
+        return figure
+
+    def overlay(self, video: str | PathLike[str], path: str | PathLike[str]) -> Path:
+        """Write `video` with face boxes and predictions drawn into it, as an MP4 with its sound.
+
+        Raises:
+            MediaError: the file has no video.
+            InputError: nothing can be written at `path`.
+        """
+        from affectzoo.predict.overlay import write_overlay
+
+        return write_overlay(self, video, path)
+
+    @property
+    def faces(self) -> list[int]:
+        """Numbers of the faces, in order."""
+        return sorted({int(number) for number in self.frame["face_id"].dropna().tolist()})
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds covered, from the start of the file to the end of the last row."""
+        return max(self.frame["end_s"].tolist(), default=0.0)
+
+    def summary(self) -> str:
+        """Duration, faces, how much of the time has a face and sound, and the mean (clip-level: median) of each target."""
+        name = Path(self.source).name or "timeline"
+        if not len(self.frame):
+            return f"{name}: nothing predicted"
+        by_time = self.frame.groupby("start_s")[["face_present", "audio_present"]].any()
+        seen, heard = (np.mean(by_time[name]) for name in ("face_present", "audio_present"))
+        faces = len(self.faces)
+        first = (
+            f"{name}: {self.duration_s:.1f} s, {faces or 'no'} face{'' if faces == 1 else 's'}; "
+            f"a face in {seen:.0%} of the time, sound in {heard:.0%}"
+        )
+        # Every column is NaN in the same rows: those in which the model was given nothing.
+        values = self.frame.loc[:, list(self.columns)].to_numpy(dtype=np.float64)
+        values = values[~np.isnan(values).any(axis=1)]
+        if not len(values):
+            return f"{first}\nnothing to predict from"
+        how, middle = ("median", np.median(values, axis=0)) if self.clip_level else ("mean", values.mean(axis=0))
+        owners = [target for target in self.targets for _ in target.columns]
+        known = [f"{c} {_number(t, v)}" for c, t, v in zip(self.columns, owners, middle.tolist(), strict=True)]
+        return f"{first}\n{how} {', '.join(known)}"
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __repr__(self) -> str:
+        return f"Timeline({Path(self.source).name!r}, {len(self)} rows, {self.duration_s:.1f} s, {', '.join(self.columns)})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the summary over the first and last rows."""
+        from html import escape
+
+        lines = "<br>".join(escape(line) for line in [*self.summary().split("\n"), *self.warnings])
+        return f"<p>{lines}</p>{self.frame.to_html(max_rows=10, index=False, float_format='{:.3f}'.format)}"
+
+
+def _typed(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The columns in their order with their types."""
+    ordered = frame.loc[:, [*LEADING, *columns, *TRAILING]]
+    types: dict[str, Any] = dict.fromkeys(ordered.columns, "float64")
+    types |= {"face_id": "Int64", "face_present": "bool", "audio_present": "bool"}
+    return ordered.astype(types).reset_index(drop=True)
+
+
+def _number(target: TargetConfig, value: float) -> str:
+    if target.kind == "categorical":
+        return f"{value:.0%}"
+    text = f"{value:+.2f}" if target.low < 0 else f"{value:.1f}"
+    return f"{text} {target.unit}".rstrip()

@@ -1,0 +1,68 @@
+"""An experiment file and its overrides: `recipe.yaml model.fusion.name=concat train.lr=3e-4`."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from affectzoo.config import ExperimentConfig
+from affectzoo.errors import ConfigError
+
+
+def read_experiment(path: str | Path, overrides: list[str] | None = None) -> ExperimentConfig:
+    """Read a YAML experiment and apply `dotted.key=value` overrides; values are YAML, `null` removes a stream.
+
+    Raises:
+        ConfigError: no such file, not YAML, an override without `=`, or a key that no config knows (with the nearest).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"{path} does not exist; give an experiment file such as recipes/jca-rendered.yaml")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} must hold a mapping with model, data and train")
+    for override in overrides or []:
+        data = _apply(data, override)
+    return ExperimentConfig.parse(data, where=str(path))
+
+
+def _apply(data: dict[str, Any], override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"override {override!r} must be of the form dotted.key=value")
+    data = copy.deepcopy(data)
+    parts = key.split(".")
+    node: dict[str, Any] = data
+    for part in parts[:-1]:
+        child: Any = node.get(part)
+        if isinstance(child, str) and part in ("fusion", "backbone", "temporal"):
+            # `fusion: concat` is short for `fusion: {name: concat}`.
+            child = {"name": child}
+        elif child is None:
+            child = {}
+        elif not isinstance(child, dict):
+            raise ConfigError(f"override {override!r}: {part!r} holds {child!r}, which has no keys")
+        node[part] = child
+        node = child
+    node[parts[-1]] = _value(text, override)
+    return data
+
+
+def _value(text: str, override: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override {override!r}: the value is not YAML") from error
+    # YAML 1.1 reads 3e-4 as a string; a person who writes it means the number.
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

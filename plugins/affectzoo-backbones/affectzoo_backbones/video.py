@@ -1,0 +1,93 @@
+"""torchvision's video ResNets (Tran et al. 2018, arXiv 1711.11248) without their classifier."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model, get_model_weights
+
+from affectzoo.config import FramesInput
+from affectzoo.errors import DownloadError
+from affectzoo.model.contracts import Backbone
+from affectzoo_backbones.inputs import check_frames
+
+#: Statistics of the Kinetics frames that torchvision's video weights were trained with (its VideoClassification preset).
+KINETICS_MEAN = (0.43216, 0.394666, 0.37645)
+KINETICS_STD = (0.22803, 0.22145, 0.216989)
+
+
+class VideoResNet(Backbone):
+    """One of torchvision's 18-layer video networks: `[N, 3, T, H, W] -> [N, 512]`.
+
+    Args:
+        frames: T, frames per sub-sequence.
+        image_size: side of the crops in pixels; the public weights were trained at 112.
+        pretrained: start from torchvision's Kinetics-400 weights. A reloaded model never does.
+        margin: room around the face box, as in `FramesInput`.
+
+    Raises:
+        ConfigError: a value out of range.
+        DownloadError: the weights cannot be fetched.
+    """
+
+    architecture: str
+    feature_dim = 512
+
+    def __init__(self, *, frames: int = 8, image_size: int = 112, pretrained: bool = False, margin: float = 0.2) -> None:
+        super().__init__()
+        self.input = self.declared = FramesInput.parse(
+            {
+                "frames": frames,
+                "height": image_size,
+                "width": image_size,
+                "mean": KINETICS_MEAN,
+                "std": KINETICS_STD,
+                "margin": margin,
+            },
+            where=self.architecture,
+        )
+        self.network = get_model(self.architecture, weights=None)
+        if pretrained:
+            self.network.load_state_dict(kinetics_weights(self.architecture))
+        self.network.fc = nn.Identity()
+        self.saved_config = {"frames": frames, "image_size": image_size, "pretrained": False, "margin": margin}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, 3, T, H, W] -> [N, 512]`, averaged over what is left of T, H and W; any size will do."""
+        check_frames(x, self.declared)
+        return self.network(x)
+
+
+class R2Plus1D18(VideoResNet):
+    """R(2+1)D-18: every 3D convolution is a spatial one followed by a temporal one. The visual backbone of JCA."""
+
+    architecture = "r2plus1d_18"
+
+
+class R3D18(VideoResNet):
+    """R3D-18: 3D convolutions throughout."""
+
+    architecture = "r3d_18"
+
+
+class MC318(VideoResNet):
+    """MC3-18: 3D convolutions in the stem and the first stage, 2D in the later stages."""
+
+    architecture = "mc3_18"
+
+
+def kinetics_weights(architecture: str) -> dict[str, Tensor]:
+    """torchvision's Kinetics-400 state dict for a network, from its cache or from the network.
+
+    Raises:
+        DownloadError: it is neither cached nor reachable, or its hash is wrong.
+    """
+    url = get_model_weights(architecture)["DEFAULT"].url
+    try:
+        # weights_only: torchvision's own loader would unpickle whatever the file holds.
+        return torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise DownloadError(
+            f"the Kinetics-400 weights of {architecture} cannot be fetched from {url}: {error}. "
+            "Check the connection, or use pretrained=False."
+        ) from error

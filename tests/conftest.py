@@ -1,0 +1,23 @@
+"""What every test shares: no network, and the folder of real clips where it is there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Read at import by huggingface_hub, so before anything imports it.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_XET"] = "1"
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real clips and detector weights; it is not part of the repository."""
+    folder = Path(os.environ.get("AFFECTZOO_TEST_DATA", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip("shared data absent")
+    return folder

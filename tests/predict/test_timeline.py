@@ -1,0 +1,152 @@
+"""Columns, types, files and words of a timeline; its plot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from affectzoo.config import TargetConfig
+from affectzoo.errors import DataError, InputError
+from affectzoo.predict import Timeline
+from affectzoo.predict.windows import Row
+
+VALENCE_AROUSAL = tuple(TargetConfig.parse(name) for name in ("valence", "arousal"))
+EMOTION = TargetConfig(name="emotion", kind="categorical", classes=("happy", "sad"))
+
+
+def row(index, face=0, values=(0.1, -0.2), seen=True, heard=True):
+    box = np.array([10, 20, 30.5, 40], np.float32) if seen else None
+    return Row(index, index, float(index), index + 1.0, face, np.array(values, float), seen, heard, box)
+
+
+@pytest.fixture
+def timeline():
+    nan = (np.nan, np.nan)
+    rows = [
+        *[row(i, values=(0.5 * np.sin(i), 0.3 * np.cos(i))) for i in range(8)],
+        row(8, None, seen=False),
+        row(9, None, nan, seen=False, heard=False),
+        *[row(i, face) for i in range(10, 14) for face in (0, 1)],
+    ]
+    return Timeline.from_rows(rows, source="/some/interview.mp4", model="toy", targets=VALENCE_AROUSAL, warnings=["dark"])
+
+
+def test_columns_and_types(timeline):
+    frame = timeline.frame
+    assert list(frame.columns) == [
+        *("time_s", "start_s", "end_s", "face_id", "valence", "arousal", "face_present", "audio_present"),
+        *("box_x0", "box_y0", "box_x1", "box_y1"),
+    ]
+    assert str(frame["face_id"].dtype) == "Int64"
+    assert frame["face_present"].dtype == frame["audio_present"].dtype == bool
+    assert {str(frame[name].dtype) for name in frame.columns if name.startswith(("box", "time", "val"))} == {"float64"}
+    assert frame["time_s"].tolist()[:2] == [0.5, 1.5]
+    assert frame["face_id"].isna().sum() == 2
+
+
+def test_csv_and_parquet_come_back_the_same(timeline, tmp_path):
+    path = timeline.to_csv(tmp_path / "new" / "folder" / "va.csv")
+    back = Timeline.read_csv(path)
+    pd.testing.assert_frame_equal(back.frame, timeline.frame, atol=1e-6)
+    assert back.targets == timeline.targets
+    timeline.to_parquet(tmp_path / "va.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "va.parquet"), timeline.frame)
+
+
+def test_what_is_not_a_timeline_is_not_read(timeline, tmp_path):
+    with pytest.raises(DataError, match=r"missing\.csv"):
+        Timeline.read_csv(tmp_path / "missing.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="'time_s'"):
+        Timeline.read_csv(tmp_path / "other.csv")
+    Timeline(timeline.frame.rename(columns={"valence": "joy"}), targets=[TargetConfig(name="joy")]).to_csv(tmp_path / "joy.csv")
+    with pytest.raises(DataError, match="'joy'"):
+        Timeline.read_csv(tmp_path / "joy.csv")
+    assert Timeline.read_csv(tmp_path / "joy.csv", targets=[TargetConfig(name="joy")]).columns == ("joy",)
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(timeline, tmp_path, monkeypatch):
+    path = timeline.to_csv(tmp_path / "va.csv")
+    before = path.read_bytes()
+
+    def interrupted(_, target, **__):
+        target.write_text("half a fi")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        timeline.to_csv(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["va.csv"]
+
+
+def test_where_nothing_can_be_written_one_sentence_says_so(timeline, tmp_path):
+    (tmp_path / "file").write_text("")
+    for write in (timeline.to_csv, timeline.to_parquet):
+        with pytest.raises(InputError, match="cannot be written"):
+            write(tmp_path / "file" / "va.out")
+        with pytest.raises(InputError, match="is a folder"):
+            write(tmp_path)
+
+
+def test_words(timeline):
+    assert timeline.faces == [0, 1]
+    assert timeline.duration_s == 14.0
+    assert len(timeline) == 18
+    assert repr(timeline) == "Timeline('interview.mp4', 18 rows, 14.0 s, valence, arousal)"
+    first, second = timeline.summary().split("\n")
+    assert first == "interview.mp4: 14.0 s, 2 faces; a face in 86% of the time, sound in 93%"
+    assert second.startswith("mean valence +0.")
+    assert "interview.mp4" in timeline._repr_html_()
+    assert "dark" in timeline._repr_html_()
+
+
+def test_words_about_little():
+    assert "nothing predicted" in Timeline.from_rows([], targets=VALENCE_AROUSAL).summary()
+    blank = Timeline.from_rows([row(0, None, (np.nan, np.nan), seen=False, heard=False)], targets=VALENCE_AROUSAL)
+    assert "no faces" in blank.summary()
+    assert "nothing to predict from" in blank.summary()
+    scores = [row(i, values=[value]) for i, value in enumerate((10.0, 12.0, 40.0))]
+    clip = Timeline.from_rows(scores, targets=[TargetConfig.parse("bdi-ii")], clip_level=True)
+    assert clip.summary().endswith("median bdi-ii 12.0 BDI-II points")
+
+
+def picture_size(path):
+    head = path.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+
+
+def test_plot_is_a_png_and_pyplot_stays_out_of_it(timeline, tmp_path):
+    truth = pd.DataFrame({"time_s": np.arange(14.0), "valence": np.zeros(14), "arousal": np.zeros(14)})
+    figure = timeline.plot(tmp_path / "plots" / "va.png", truth=truth)
+    width, height = picture_size(tmp_path / "plots" / "va.png")
+    assert width > 1.5 * height > 600
+    assert len(figure.axes) == 3  # valence, arousal, the circumplex
+    assert figure.canvas.manager is None
+    assert [p.name for p in (tmp_path / "plots").iterdir()] == ["va.png"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "targets"),
+    [
+        ([], VALENCE_AROUSAL),
+        ([row(0)], VALENCE_AROUSAL),
+        ([row(0, None, (np.nan, np.nan), seen=False, heard=False)], VALENCE_AROUSAL),
+        ([row(i, None, seen=False) for i in range(5)], VALENCE_AROUSAL),
+        ([row(i, values=(0.3, 0.7)) for i in range(5)], (EMOTION,)),
+        ([row(i, values=(0.3, 0.7, 9.0)) for i in range(5)], (EMOTION, TargetConfig.parse("pspi"))),
+        ([row(i, face, values=(1.7, 5.0)) for i in range(5) for face in range(9)], VALENCE_AROUSAL),
+    ],
+)
+def test_every_kind_of_timeline_can_be_plotted(rows, targets, tmp_path):
+    Timeline.from_rows(rows, targets=targets).plot(tmp_path / "any.png")
+    picture_size(tmp_path / "any.png")
+
+
+def test_plot_refuses_what_it_cannot_write_or_compare(timeline, tmp_path):
+    with pytest.raises(InputError, match=r"\.png"):
+        timeline.plot(tmp_path / "plot.txt")
+    with pytest.raises(InputError, match="time_s"):
+        timeline.plot(truth=pd.DataFrame({"valence": [1.0]}))

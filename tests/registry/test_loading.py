@@ -1,0 +1,243 @@
+"""Plugins are loaded one at a time: a bad one is recorded, warned about once, and costs nobody else anything."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
+
+import pytest
+
+import affectzoo
+from affectzoo.errors import PluginError
+from affectzoo.registry import BackboneSpec, FusionSpec, ModelSpec, PluginWarning, load_plugins
+from affectzoo.registry.manager import strict
+
+
+class Point(EntryPoint):
+    """An entry point with a distribution, that counts how often it is imported."""
+
+    def load(self):
+        loads.append(self.name)
+        return super().load()
+
+
+loads: list[str] = []
+numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch):
+    loads.clear()
+    for variable in ("AFFECTZOO_PLUGINS", "AFFECTZOO_PLUGINS_BLOCK", "AFFECTZOO_PLUGINS_STRICT"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """Write a hook module and return its entry point."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(
+        source: str, name: str = "extras", distribution: str | None = "affect-extras", version: str = "1.0"
+    ) -> EntryPoint:
+        module = f"hook_module_{next(numbers)}"  # never one that an earlier test left in sys.modules
+        header = "from affectzoo import BackboneSpec, FusionSpec, ModelSpec, hookimpl\n"
+        (tmp_path / f"{module}.py").write_text(header + source)
+        point = Point(name, module, "affectzoo.plugins")
+        return point._for(SimpleNamespace(name=distribution, version=version)) if distribution else point
+
+    return write
+
+
+GOOD = """
+@hookimpl
+def affectzoo_fusions():
+    return [FusionSpec(name="extra-sum", summary="a sum", licence="MIT", target="nowhere.at_all:Sum")]
+"""
+
+
+def hook(returned: str, name: str = "affectzoo_fusions") -> str:
+    return f"\n@hookimpl\ndef {name}():\n    {returned}\n"
+
+
+BROKEN = {
+    "raises on import": ("raise ValueError('out of cheese')", "ValueError: out of cheese"),
+    "exits on import": ("import sys; sys.exit('bye')", "SystemExit: bye"),
+    "panics on import": ("class Panic(BaseException): pass\nraise Panic('rust')", "Panic: rust"),
+    "does not parse": ("def (", "SyntaxError"),
+    "imports what is absent": ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+    "raises in its hook": (hook("return 1 / 0"), "ZeroDivisionError"),
+    "exits in its hook": (hook("raise SystemExit(3)"), "SystemExit: 3"),
+    "raises while its hook is read": (
+        hook("yield FusionSpec(name='a', summary='a', licence='MIT', target='a:A')\n    1 / 0"),
+        "Zero",
+    ),
+    "returns a number": (hook("return 3"), "affectzoo_fusions must return a list of FusionSpec, not int"),
+    "returns nothing": (hook("return None"), "must return a list of FusionSpec, not NoneType"),
+    "returns one spec": (hook("return FusionSpec(name='a', summary='a', licence='MIT', target='a:A')"), "not FusionSpec"),
+    "returns strings": (hook("return ['concat']"), "must return FusionSpec objects, not str"),
+    "returns a string": (hook("return 'concat'"), "must return FusionSpec objects, not str"),
+    "returns another kind": (
+        hook("return [BackboneSpec(name='a', summary='a', licence='MIT', target='a:A', modality='audio')]"),
+        "must return FusionSpec objects, not BackboneSpec",
+    ),
+    "leaves out a field": (hook("return [FusionSpec(name='a', summary='a', licence='MIT')]"), "'target'"),
+    "misspells a hook": (
+        hook("return []", "affectzoo_fusion"),
+        "unknown hook affectzoo_fusion; did you mean affectzoo_fusions?",
+    ),
+    "invents a hook": (hook("return []", "zzz"), "unknown hook zzz; the hooks are affectzoo_backbones, affectzoo_blocks"),
+    "forgets the decorator": (
+        "def affectzoo_fusions(): return []",
+        "its function affectzoo_fusions lacks the @affectzoo.hookimpl",
+    ),
+    "takes an argument": ("@hookimpl\ndef affectzoo_fusions(registry): return []", "registry"),
+    "implements nothing": ("x = 3", "it implements no hook"),
+}
+
+
+@pytest.mark.parametrize(("source", "cause"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_plugin_is_recorded_and_costs_its_neighbours_nothing(plugin, source, cause):
+    broken = plugin(source, "broken", "affect-broken", "0.3")
+    with pytest.warns(PluginWarning) as caught:
+        records = load_plugins([plugin(GOOD, "before", "a-first"), broken, plugin(GOOD, "after", "z-last")])
+    assert [r.status for r in records] == ["loaded", "failed", "loaded"]
+    assert cause in records[1].error
+    assert records[1].specs == {}
+    (warning,) = caught
+    assert str(warning.message).startswith("plugin 'broken' of affect-broken 0.3 was not loaded: ")
+    assert cause in str(warning.message)
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"), [BROKEN["raises on import"], BROKEN["exits on import"], BROKEN["returns a number"]]
+)
+def test_strict_raises_what_would_be_warned_about(plugin, monkeypatch, source, cause):
+    monkeypatch.setenv("AFFECTZOO_PLUGINS_STRICT", "1")
+    with pytest.raises(PluginError, match=cause):
+        load_plugins([plugin(source)])
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", False), ("0", False), ("1", True), ("yes", True)])
+def test_strict_is_off_unless_set(monkeypatch, value, expected):
+    monkeypatch.setenv("AFFECTZOO_PLUGINS_STRICT", value)
+    assert strict() is expected
+
+
+def test_keyboard_interrupt_passes(plugin):
+    with pytest.raises(KeyboardInterrupt):
+        load_plugins([plugin("raise KeyboardInterrupt")])
+
+
+def test_an_entry_point_to_a_missing_module_or_attribute_or_to_garbage_is_recorded():
+    points = [
+        Point(n, v, "affectzoo.plugins") for n, v in [("a", "no_such_module"), ("b", "json:nothing"), ("c", "not a module!")]
+    ]
+    with pytest.warns(PluginWarning):
+        records = load_plugins(points)
+    assert {r.name: r.status for r in records} == {"a": "failed", "b": "failed", "c": "failed"}
+
+
+def test_a_distribution_without_metadata_is_named_after_its_module(plugin):
+    point = plugin(GOOD)._for(SimpleNamespace(name=None, version=None))
+    (record,) = load_plugins(
+        [
+            point,
+        ]
+    )
+    assert record.status == "loaded"
+    assert record.label == record.distribution == point.value
+
+
+def test_torch_in_a_hook_module_is_remarked(plugin, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())
+    monkeypatch.delitem(sys.modules, "torch")
+    (record,) = load_plugins([plugin("import sys, types; sys.modules['torch'] = types.ModuleType('torch')\n" + GOOD)])
+    assert record.status == "loaded"
+    assert "imports torch" in record.remarks[0]
+
+
+def test_a_slow_import_is_remarked(plugin, monkeypatch):
+    monkeypatch.setattr("affectzoo.registry.manager.SLOW_IMPORT_S", 0.0)
+    (record,) = load_plugins([plugin(GOOD)])
+    assert "to import" in record.remarks[-1]
+
+
+def test_records_come_in_order_of_distribution_and_name(plugin):
+    points = [plugin(GOOD, n, d) for n, d in [("b", "beta"), ("z", "alpha"), ("a", "alpha")]]
+    assert [(r.distribution, r.name) for r in load_plugins(points)] == [("alpha", "a"), ("alpha", "z"), ("beta", "b")]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "loaded"),
+    [
+        ("AFFECTZOO_PLUGINS", "extras", ["extras"]),
+        ("AFFECTZOO_PLUGINS", "Affect_Extras, nobody", ["extras"]),
+        ("AFFECTZOO_PLUGINS", " , ", ["extras", "others"]),
+        ("AFFECTZOO_PLUGINS_BLOCK", "extras", ["others"]),
+        ("AFFECTZOO_PLUGINS_BLOCK", "affect_extras", ["others"]),
+        ("AFFECTZOO_PLUGINS_BLOCK", "AFFECT.EXTRAS,others", []),
+    ],
+)
+def test_lists_act_before_import(plugin, monkeypatch, variable, value, loaded):
+    monkeypatch.setenv(variable, value)
+    records = load_plugins([plugin(GOOD), plugin(GOOD, "others", "other-extras")])
+    assert loads == loaded
+    for record in records:
+        assert record.status == ("loaded" if record.name in loaded else "blocked")
+        assert (variable in record.error) is (record.name not in loaded)
+
+
+def test_block_wins_over_allow(plugin, monkeypatch):
+    monkeypatch.setenv("AFFECTZOO_PLUGINS", "extras")
+    monkeypatch.setenv("AFFECTZOO_PLUGINS_BLOCK", "extras")
+    assert load_plugins([plugin(GOOD)])[0].error == "named in AFFECTZOO_PLUGINS_BLOCK"
+    assert loads == []
+
+
+def fusion(**fields):
+    return FusionSpec(**{"name": "a", "summary": "a", "licence": "MIT", "target": "a.b:C", **fields})
+
+
+@pytest.mark.parametrize("name", ["concat", "timm/", "timm/resnet18.a1_in1k", "a+b", "0"])
+def test_usable_names_pass(name):
+    fusion(name=name).validate()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"name": n} for n in ["", "Concat", "a b", "/a", "a//b", "../a", "é", "a\n", None, 3]]
+    + [{"target": t} for t in ["", "a.b", "a.b:", ":C", "a b:C", "a.b:C.D", "a..b:C", "os:system()", None]]
+    + [{"licence": ""}, {"licence": None}, {"summary": " "}, {"paper": None}],
+)
+def test_unusable_specs_are_refused(fields):
+    with pytest.raises(PluginError):
+        fusion(**fields).validate()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"location": "https://x"}, {"location": None}, {"targets": "valence"}, {"targets": None}, {"size_mb": None}]
+)
+def test_unusable_model_specs_are_refused(fields):
+    with pytest.raises(PluginError):
+        ModelSpec(**{"name": "m", "summary": "m", "licence": "MIT", "location": "hub://a/b", **fields}).validate()
+
+
+def test_a_backbone_names_its_modality():
+    with pytest.raises(PluginError, match="modality"):
+        BackboneSpec(name="a", summary="a", licence="MIT", target="a:A", modality=None).validate()
+
+
+def test_specs_are_frozen():
+    with pytest.raises(AttributeError):
+        fusion().name = "b"
+
+
+def test_the_cores_own_components_come_through_the_same_door():
+    from affectzoo.registry import registry
+
+    (record,) = [r for r in registry().records if r.distribution == "affectzoo"]
+    assert (record.name, record.version, record.status) == ("builtin", affectzoo.__version__, "loaded")
+    assert {spec.name for spec in record.specs["temporal"]} == {"tcn", "bilstm", "gru"}
