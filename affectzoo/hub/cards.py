@@ -42,6 +42,7 @@ class Card:
             targets=tuple(self.front["targets"]),
             parameters=self.front["parameters"],
             size_mb=self.front["size_mb"],
+            caution=self.front.get("caution", ""),
         )
 
 

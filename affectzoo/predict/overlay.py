@@ -57,7 +57,7 @@ def _encode(container: Any, info: MediaInfo, painter: Painter) -> None:
     width, height = info.video.width + info.video.width % 2, info.video.height + info.video.height % 2
     video = container.add_stream("libx264", rate=Fraction(info.video.fps).limit_denominator(1001))
     video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-    video.options = {"crf": "22", "preset": "veryfast"}
+    video.options = {"crf": "22", "preset": "superfast"}
     video.codec_context.time_base = Fraction(1, _CLOCK)
     sound: _Sound | None = None
     if info.audio is not None:

@@ -111,6 +111,7 @@ class ModelSpec(Spec):
         targets: what it predicts, in order.
         parameters: number of trainable weights.
         size_mb: size of the weights file in MB (10^6 bytes).
+        caution: one sentence that is shown whenever the model is used, such as what it must not be believed on.
     """
 
     location: str
@@ -118,6 +119,7 @@ class ModelSpec(Spec):
     targets: tuple[str, ...] = ()
     parameters: int = 0
     size_mb: float = 0.0
+    caution: str = ""
 
     def validate(self) -> None:
         Spec.validate(self)

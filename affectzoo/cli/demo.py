@@ -1,0 +1,49 @@
+"""`affectzoo demo`: render a clip that no model was trained on, predict it, compare with the truth behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from affectzoo.cli.console import out, remark
+from affectzoo.cli.predict import announce, timed
+from affectzoo.errors import InputError
+
+#: An identity of the test split and a clip of it that no recipe renders.
+IDENTITY_SPLIT, CLIP_SEED = "test", 4242
+
+
+def run_demo(folder: Path, *, seconds: float, model: str, detector: str) -> None:
+    """Render, predict, write CSV, plot and overlay, print the agreement with the truth and the paths."""
+    import torch
+
+    from affectzoo.data.rendered import make_clips, write_clip
+    from affectzoo.objectives.metrics import ccc
+    from affectzoo.predict import Predictor
+
+    clip = make_clips(IDENTITY_SPLIT, identities=1, duration_s=seconds, seed=CLIP_SEED)[0]
+    remark(f"rendering {seconds:.0f} s of a talking face with sound (identity {clip.identity}, unseen in training)")
+    video = write_clip(clip, folder / "clip.mp4")
+    predictor = Predictor(model, detector=detector, say=remark)
+    missing = {"valence", "arousal"} - set(predictor.model.columns)
+    if missing:
+        raise InputError(f"the demo needs valence and arousal; {model} predicts {', '.join(predictor.model.columns)}")
+    announce(predictor, model)
+    timeline, took = timed(predictor, video)
+
+    frame = timeline.frame
+    # The label of a sub-sequence is the mean of the curve over it, as in training.
+    grid = np.linspace(frame["start_s"], np.minimum(frame["end_s"], seconds), 16, axis=1)
+    truth = clip.affect(grid.ravel()).reshape(len(frame), 16, 2).mean(axis=1)
+    usable = torch.from_numpy(frame[["valence", "arousal"]].notna().all(axis=1).to_numpy())
+    agreement = ccc(torch.tensor(frame[["valence", "arousal"]].to_numpy()), torch.from_numpy(truth), usable)
+
+    csv = timeline.to_csv(folder / "affect.csv")
+    plotted = frame[["time_s"]].assign(valence=truth[:, 0], arousal=truth[:, 1])
+    timeline.plot(folder / "affect.png", truth=plotted)
+    overlay = timeline.overlay(video, folder / "overlay.mp4")
+    out.print(f"{timeline.summary()} in {took:.1f} s ({seconds / took:.1f} x real time)", markup=False, soft_wrap=True)
+    out.print(f"agreement with the truth (CCC): valence {agreement[0]:.3f}, arousal {agreement[1]:.3f}")
+    for label, path in (("clip", video), ("timeline", csv), ("plot", folder / "affect.png"), ("overlay", overlay)):
+        out.print(f"  {label:9} {path}", markup=False, soft_wrap=True)

@@ -1,0 +1,122 @@
+"""`affectzoo predict`: several files, one progress bar each, one CSV each; a bad file never stops the others."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from affectzoo.cli.console import complain, err, out, remark
+from affectzoo.errors import AffectzooError, UnknownNameError
+from affectzoo.registry import ModelSpec, registry
+
+if TYPE_CHECKING:
+    from affectzoo.predict import Predictor, Timeline
+
+
+def predict_files(
+    files: Sequence[Path],
+    *,
+    model: str,
+    out: Path,
+    plot: bool,
+    overlay: bool,
+    detector: str,
+    detect_every: int,
+    overlap: float,
+    device: str | None,
+) -> list[Path]:
+    """Predict every file and print a line for each; returns the files that failed."""
+    from affectzoo.predict import Predictor
+
+    predictor = Predictor(model, detector=detector, detect_every=detect_every, overlap=overlap, device=device, say=remark)
+    announce(predictor, model)
+    failed = []
+    for file, stem in zip(files, result_names(files), strict=True):
+        try:
+            timeline, seconds = timed(predictor, file)
+            written = write_results(timeline, out, stem, plot=plot, overlay=overlay)
+        except AffectzooError as error:
+            failed.append(file)
+            complain(str(error) if str(file) in str(error) else f"{file}: {error}")
+            continue
+        report(timeline, seconds, written)
+    if len(files) > 1:
+        done = len(files) - len(failed)
+        names = f"; not done: {', '.join(str(f) for f in failed)}" if failed else ""
+        remark(f"{done} of {len(files)} files done{names}")
+    return failed
+
+
+def announce(predictor: Predictor, model: str) -> None:
+    """Say what will run, and what the model's card warns of."""
+    from affectzoo.predict.predictor import detector_name
+
+    finder = detector_name(predictor.detector)
+    remark(f"model {model}" + (f", faces by {finder}" if finder else ", no face detector needed") + f", on {predictor.device}")
+    try:
+        spec = registry().find("model", model).spec
+    except UnknownNameError:
+        return
+    if isinstance(spec, ModelSpec) and spec.caution:
+        err.print(f"Note: {spec.caution}", style="yellow", markup=False, soft_wrap=True)
+
+
+def timed(predictor: Predictor, file: Path) -> tuple[Timeline, float]:
+    """Predict one file under a progress bar; the timeline and the seconds it took."""
+    started = time.perf_counter()
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[at]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(file.name, total=None, at="")
+
+        def advance(done_s: float, total_s: float | None) -> None:
+            bar.update(task, completed=done_s, total=total_s, at=f"{done_s:.0f} s")
+
+        timeline = predictor(file, advance)
+    return timeline, time.perf_counter() - started
+
+
+def write_results(timeline: Timeline, folder: Path, stem: str, *, plot: bool, overlay: bool) -> list[Path]:
+    """Write CSV and what else was asked for; returns the paths."""
+    written = [timeline.to_csv(folder / f"{stem}.csv")]
+    if plot:
+        timeline.plot(folder / f"{stem}.png")
+        written.append(folder / f"{stem}.png")
+    if overlay and bool(timeline.frame["face_id"].notna().any()):
+        written.append(timeline.overlay(timeline.source, folder / f"{stem}.overlay.mp4"))
+    elif overlay:
+        remark(f"{timeline.source}: no face was found, so there is no overlay")
+    return written
+
+
+def report(timeline: Timeline, seconds: float, written: Sequence[Path]) -> None:
+    """One file's outcome: what was seen, what was missing, where it lies."""
+    length = float(timeline.frame["end_s"].max()) if len(timeline) else 0.0
+    speed = f" in {seconds:.1f} s ({length / seconds:.1f} x real time)" if length else ""
+    out.print(f"{timeline.source}: {timeline.summary()}{speed}", markup=False, soft_wrap=True)
+    for sentence in timeline.warnings:
+        out.print(f"  {sentence}", markup=False, soft_wrap=True, style="yellow")
+    out.print(f"  -> {', '.join(str(path) for path in written)}", markup=False, soft_wrap=True)
+
+
+def result_names(files: Sequence[Path]) -> list[str]:
+    """A file name without suffix for each input; inputs that would share one keep their suffix, then get a number."""
+    names = [file.stem for file in files]
+    for shorten in (lambda f: f.name, lambda f: "-".join(f.parts[-2:]).strip("-")):
+        counts = Counter(names)
+        names = [shorten(file) if counts[name] > 1 else name for file, name in zip(files, names, strict=True)]
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return unique
