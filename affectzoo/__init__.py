@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         FramesInput as FramesInput,
         LogMelInput as LogMelInput,
         ModelConfig as ModelConfig,
+        StrictConfig as StrictConfig,
         TargetConfig as TargetConfig,
         WaveformInput as WaveformInput,
     )
@@ -95,6 +96,7 @@ _PUBLIC = {
     "ModelConfig": "affectzoo.config",
     "ModelSpec": "affectzoo.registry",
     "Predictor": "affectzoo.predict",
+    "StrictConfig": "affectzoo.config",
     "TargetConfig": "affectzoo.config",
     "Temporal": "affectzoo.model.contracts",
     "TemporalSpec": "affectzoo.registry",

@@ -18,10 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from affectzoo_fusion.joint_cross_attention import JointCrossAttention
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+
+from affectzoo_fusion.joint_cross_attention import JointCrossAttention
 
 L, D = 16, 512
 

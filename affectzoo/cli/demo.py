@@ -36,8 +36,8 @@ def run_demo(folder: Path, *, seconds: float, model: str, detector: str) -> None
     # The label of a sub-sequence is the mean of the curve over it, as in training.
     grid = np.linspace(frame["start_s"], np.minimum(frame["end_s"], seconds), 16, axis=1)
     truth = clip.affect(grid.ravel()).reshape(len(frame), 16, 2).mean(axis=1)
-    usable = torch.from_numpy(frame[["valence", "arousal"]].notna().all(axis=1).to_numpy())
-    agreement = ccc(torch.tensor(frame[["valence", "arousal"]].to_numpy()), torch.from_numpy(truth), usable)
+    predicted = torch.tensor(frame[["valence", "arousal"]].to_numpy(dtype=float))
+    agreement = ccc(predicted, torch.from_numpy(truth), predicted.isfinite().all(dim=1))
 
     csv = timeline.to_csv(folder / "affect.csv")
     plotted = frame[["time_s"]].assign(valence=truth[:, 0], arousal=truth[:, 1])

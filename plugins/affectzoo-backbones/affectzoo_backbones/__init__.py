@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from affectzoo.registry import BackboneSpec, hookimpl
+from affectzoo import BackboneSpec, hookimpl
 
 
 @hookimpl

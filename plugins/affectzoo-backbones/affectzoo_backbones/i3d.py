@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from affectzoo.config import FramesInput
-from affectzoo.model.contracts import Backbone
+from affectzoo import Backbone, FramesInput
 from affectzoo_backbones.inputs import check_frames
 
 Triple = tuple[int, int, int]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from affectzoo.config import FramesInput, LogMelInput, StrictConfig
+from affectzoo import FramesInput, LogMelInput, StrictConfig
 from affectzoo.errors import InputError
 
 Declaration = TypeVar("Declaration", bound=StrictConfig)

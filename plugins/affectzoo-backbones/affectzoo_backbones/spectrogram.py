@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from affectzoo.config import LogMelInput
-from affectzoo.model.contracts import Backbone
+from affectzoo import Backbone, LogMelInput
 from affectzoo_backbones.inputs import check_log_mel, declare
 from affectzoo_backbones.timm_network import check_variant, create_network, has_fixed_size, measure_features
 

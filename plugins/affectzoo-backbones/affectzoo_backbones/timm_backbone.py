@@ -9,9 +9,8 @@ import torch
 from timm.data.config import resolve_model_data_config
 from torch import Tensor
 
-from affectzoo.config import FramesInput
+from affectzoo import Backbone, FramesInput
 from affectzoo.errors import ConfigError
-from affectzoo.model.contracts import Backbone
 from affectzoo_backbones.inputs import check_frames
 from affectzoo_backbones.timm_network import check_variant, create_network, has_fixed_size, measure_features
 

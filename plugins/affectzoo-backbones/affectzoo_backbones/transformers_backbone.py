@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 from transformers import CONFIG_MAPPING, AutoModel, PreTrainedConfig
 
-from affectzoo.config import LogMelInput, WaveformInput
+from affectzoo import Backbone, LogMelInput, WaveformInput
 from affectzoo.errors import CheckpointError, ConfigError, DownloadError, UnknownNameError
-from affectzoo.model.contracts import Backbone
 from affectzoo_backbones.inputs import check_frames, check_log_mel, check_waveform, declare
 from affectzoo_backbones.messages import one_line
 from affectzoo_backbones.pretrained_files import Source, locate

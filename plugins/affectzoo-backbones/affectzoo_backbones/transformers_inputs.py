@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from affectzoo.config import FramesInput, LogMelInput, WaveformInput
+from affectzoo import FramesInput, LogMelInput, WaveformInput
 from affectzoo.errors import ConfigError
 from affectzoo_backbones.pretrained_files import Source
 

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 
-from affectzoo.config import FramesInput
+from affectzoo import Backbone, FramesInput
 from affectzoo.errors import DownloadError
-from affectzoo.model.contracts import Backbone
 from affectzoo_backbones.inputs import check_frames
 
 #: Statistics of the Kinetics frames that torchvision's video weights were trained with (its VideoClassification preset).

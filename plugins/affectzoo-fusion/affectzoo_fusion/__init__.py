@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from affectzoo.registry import FusionSpec, hookimpl
+from affectzoo import FusionSpec, hookimpl
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from affectzoo.model.contracts import Fusion, complete
+from affectzoo import Fusion, complete
 from affectzoo_fusion.checks import check_choice, check_dims, check_positive
 from affectzoo_fusion.masking import MaskedProjection
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from affectzoo.model.contracts import Fusion, complete
+from affectzoo import Fusion, complete
 from affectzoo_fusion.checks import check_choice, check_dims, check_positive
 from affectzoo_fusion.masking import MaskedProjection, masked_softmax
 

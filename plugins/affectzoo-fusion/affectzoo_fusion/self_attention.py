@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from affectzoo import Fusion, complete
 from affectzoo.errors import ConfigError
-from affectzoo.model.contracts import Fusion, complete
 from affectzoo_fusion.checks import check_dims, check_positive, check_probability
 from affectzoo_fusion.masking import MaskedProjection, masked_softmax, zero_masked
 

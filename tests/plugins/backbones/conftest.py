@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+
+from affectzoo.config import FramesInput, LogMelInput
+from affectzoo.model.contracts import Backbone
 from affectzoo_backbones.i3d import I3D
 from affectzoo_backbones.spectrogram import SpectrogramBackbone, SpectrogramResNet18
 from affectzoo_backbones.timm_backbone import TimmBackbone
 from affectzoo_backbones.transformers_backbone import TransformersBackbone
 from affectzoo_backbones.video import MC318, R3D18, R2Plus1D18
-
-from affectzoo.config import FramesInput, LogMelInput
-from affectzoo.model.contracts import Backbone
 
 TINY_TRANSFORMER = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 TINY_WAVEFORM = {

@@ -6,9 +6,9 @@ import importlib
 import subprocess
 import sys
 
-import affectzoo_backbones
 import pytest
 
+import affectzoo_backbones
 from affectzoo.model.contracts import Backbone
 
 SPECS = {spec.name: spec for spec in affectzoo_backbones.affectzoo_backbones()}

@@ -6,11 +6,11 @@ import pytest
 import timm
 import timm.models._builder as timm_builder
 import torch
+
+from affectzoo.errors import ConfigError, DownloadError, InputError, UnknownNameError
 from affectzoo_backbones.spectrogram import SpectrogramBackbone, SpectrogramResNet18
 from affectzoo_backbones.timm_backbone import TimmBackbone
 from affectzoo_backbones.timm_network import measure_features
-
-from affectzoo.errors import ConfigError, DownloadError, InputError, UnknownNameError
 
 NARROW = {"channels": [8, 16, 24, 32]}
 

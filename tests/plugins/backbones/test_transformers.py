@@ -9,14 +9,14 @@ import sys
 
 import pytest
 import torch
-from affectzoo_backbones import pretrained_files
-from affectzoo_backbones.transformers_backbone import TransformersBackbone
-from affectzoo_backbones.transformers_inputs import DECIBELS, MODEL_TYPES
 from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import CONFIG_MAPPING, AutoModel
 
 from affectzoo.config import FramesInput, LogMelInput, WaveformInput
 from affectzoo.errors import CheckpointError, ConfigError, DownloadError, InputError, UnknownNameError
+from affectzoo_backbones import pretrained_files
+from affectzoo_backbones.transformers_backbone import TransformersBackbone
+from affectzoo_backbones.transformers_inputs import DECIBELS, MODEL_TYPES
 
 
 @pytest.fixture(params=MODEL_TYPES)

@@ -10,11 +10,11 @@ from urllib.error import URLError
 import pytest
 import torch
 import torchvision
-from affectzoo_backbones.i3d import I3D, Pool, pad_same
-from affectzoo_backbones.video import KINETICS_MEAN, KINETICS_STD, MC318, R3D18, R2Plus1D18
 from torchvision.models import get_model, get_model_weights
 
 from affectzoo.errors import ConfigError, DownloadError
+from affectzoo_backbones.i3d import I3D, Pool, pad_same
+from affectzoo_backbones.video import KINETICS_MEAN, KINETICS_STD, MC318, R3D18, R2Plus1D18
 
 TEST_DATA = Path(os.environ.get("AFFECTZOO_TEST_DATA", Path(__file__).parents[3].parent / "shared"))
 

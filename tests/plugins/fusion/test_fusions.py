@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
+from affectzoo.errors import ConfigError, InputError
+from affectzoo.model.contracts import Fusion
 from affectzoo_fusion.concat import Concat
 from affectzoo_fusion.cross_attention import CrossAttention
 from affectzoo_fusion.joint_cross_attention import JointCrossAttention
 from affectzoo_fusion.leader_follower import LeaderFollower
 from affectzoo_fusion.recursive_joint_cross_attention import RecursiveJointCrossAttention
 from affectzoo_fusion.self_attention import SelfAttention
-from torch import Tensor
-
-from affectzoo.errors import ConfigError, InputError
-from affectzoo.model.contracts import Fusion
 
 DIMS = {"audio": 6, "visual": 10}
 L = 5

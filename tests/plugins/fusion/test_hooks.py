@@ -8,10 +8,10 @@ import subprocess
 import sys
 
 import pytest
-from affectzoo_fusion import affectzoo_fusions
 
 from affectzoo.model.contracts import Fusion
 from affectzoo.registry import FusionSpec
+from affectzoo_fusion import affectzoo_fusions
 
 NAMES = {
     "concat",

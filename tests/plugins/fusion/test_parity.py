@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from affectzoo_fusion.joint_cross_attention import JointAttention, JointCrossAttention
 from safetensors.torch import load_file
 from torch import Tensor
+
+from affectzoo_fusion.joint_cross_attention import JointAttention, JointCrossAttention
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT / os.environ.get("AFFECTZOO_TEST_DATA", "../shared") / "parity" / "jca_tbiom.safetensors"
