@@ -122,7 +122,8 @@ def test_the_mouth_smiles_with_valence_and_the_jaw_follows_the_voice() -> None:
 
 @pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="this OpenCV has no Haar cascades")
 def test_a_face_detector_finds_the_faces() -> None:
-    cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    folder = Path(cv2.__file__).parent / "data"
+    cascade = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
     found = []
     for clip in make_clips("train", identities=10):
         times = np.linspace(1, 30, 30)
