@@ -75,16 +75,28 @@ class AffectModel(nn.Module):
         return self.forward_features(features, masks)
 
     def encode(self, modality: str, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Run one backbone over a batch of windows: `[B, L, ...]` to `[B, L, D]`. Masked steps enter as zeros."""
+        """Run one backbone over a batch of windows: `[B, L, ...]` to `[B, L, D]`.
+
+        Masked steps never reach the backbone, so that batch statistics in training see what is there and nothing else;
+        their features are zero.
+        """
         self._check_modalities({modality: x})
         if x.ndim < 3:
             raise InputError(f"{modality} input must be [B, L, ...], not {list(x.shape)}")
         if mask is not None:
             if mask.shape != x.shape[:2]:
                 raise InputError(f"the {modality} mask must be {list(x.shape[:2])}, not {list(mask.shape)}")
-            # Batch statistics in training must not see what a masked step happens to hold.
-            x = x.masked_fill(~mask.bool().reshape(*x.shape[:2], *[1] * (x.ndim - 2)), 0.0)
+            present = mask.bool().flatten()
+            if not bool(present.all()):
+                return self._encode_present(modality, x.flatten(0, 1), present).unflatten(0, x.shape[:2])
         return self.backbones[modality](x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def _encode_present(self, modality: str, x: Tensor, present: Tensor) -> Tensor:
+        """Features `[N, D]` of the steps `x` `[N, ...]` that are `present` `[N]`; zeros for the others."""
+        if not bool(present.any()):
+            return x.new_zeros(len(x), self.feature_dims[modality])
+        encoded = self.backbones[modality](x[present])
+        return encoded.new_zeros(len(x), encoded.shape[1]).index_put((present.nonzero().squeeze(1),), encoded)
 
     def forward_features(
         self, features: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None, *, return_attention: bool = False

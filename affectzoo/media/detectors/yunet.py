@@ -18,6 +18,8 @@ WEIGHTS_VARIABLE = "AFFECTZOO_YUNET"
 
 _OVERLAP = 0.3
 _MOST_CANDIDATES = 100
+#: Seconds until the Hub counts as out of reach.
+_PATIENCE_S = 5.0
 
 
 class YuNetDetector:
@@ -95,7 +97,7 @@ def _weights(weights: str | None, local_files_only: bool) -> Path:
             if not path.is_file():
                 raise DetectorError(f"{path}: there is no YuNet weights file here, though {origin} says so; correct the path")
             return path
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     try:
         return Path(hf_hub_download(REPOSITORY, FILE, local_files_only=True))
@@ -104,6 +106,8 @@ def _weights(weights: str | None, local_files_only: bool) -> Path:
         if local_files_only:
             raise DetectorError(f"the YuNet weights are not in the Hub's cache; {advice}") from absent
     try:
+        # One quick question first: the download itself tries a dead network for half a minute before it gives up.
+        get_hf_file_metadata(hf_hub_url(REPOSITORY, FILE), timeout=_PATIENCE_S)
         return Path(hf_hub_download(REPOSITORY, FILE))
     # Whatever goes wrong on the way (no network, a proxy, a full disk), the user's answer is the same.
     except Exception as error:
