@@ -64,6 +64,7 @@ def plugins() -> None:
 
 @app.command()
 def predict(
+    context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="Video or audio files.")],
     model: Annotated[str, typer.Option(help="A zoo name, org/repo[@revision] on the Hub, or a folder.")] = "jca-rendered",
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
@@ -87,6 +88,7 @@ def predict(
         detect_every=detect_every,
         overlap=overlap,
         device=device,
+        debug=bool(context.find_root().params.get("debug")),
     )
     if failed:
         raise typer.Exit(2 if len(files) == 1 else 1)

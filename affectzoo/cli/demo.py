@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from affectzoo.cli.console import out, remark
-from affectzoo.cli.predict import announce, timed
+from affectzoo.cli.predict import announce, make_folder, timed
 from affectzoo.errors import InputError
 
 #: An identity of the test split and a clip of it that no recipe renders.
@@ -22,13 +22,14 @@ def run_demo(folder: Path, *, seconds: float, model: str, detector: str) -> None
     from affectzoo.objectives.metrics import ccc
     from affectzoo.predict import Predictor
 
-    clip = make_clips(IDENTITY_SPLIT, identities=1, duration_s=seconds, seed=CLIP_SEED)[0]
-    remark(f"rendering {seconds:.0f} s of a talking face with sound (identity {clip.identity}, unseen in training)")
-    video = write_clip(clip, folder / "clip.mp4")
+    make_folder(folder)
     predictor = Predictor(model, detector=detector, say=remark)
     missing = {"valence", "arousal"} - set(predictor.model.columns)
     if missing:
         raise InputError(f"the demo needs valence and arousal; {model} predicts {', '.join(predictor.model.columns)}")
+    clip = make_clips(IDENTITY_SPLIT, identities=1, duration_s=seconds, seed=CLIP_SEED)[0]
+    remark(f"rendering {seconds:.0f} s of a talking face with sound (identity {clip.identity}, unseen in training)")
+    video = write_clip(clip, folder / "clip.mp4")
     announce(predictor, model)
     timeline, took = timed(predictor, video)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from affectzoo.cli.console import complain, err, out, remark
-from affectzoo.errors import AffectzooError, UnknownNameError
+from affectzoo.errors import AffectzooError, InputError, UnknownNameError
 from affectzoo.registry import ModelSpec, registry
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ def predict_files(
     detect_every: int,
     overlap: float,
     device: str | None,
+    debug: bool = False,
 ) -> list[Path]:
     """Predict every file and print a line for each; returns the files that failed."""
     from affectzoo.predict import Predictor
 
+    make_folder(out)
     predictor = Predictor(model, detector=detector, detect_every=detect_every, overlap=overlap, device=device, say=remark)
     announce(predictor, model)
     failed = []
@@ -42,6 +45,8 @@ def predict_files(
             written = write_results(timeline, out, stem, plot=plot, overlay=overlay)
         except AffectzooError as error:
             failed.append(file)
+            if debug:
+                traceback.print_exc()
             complain(str(error) if str(file) in str(error) else f"{file}: {error}")
             continue
         report(timeline, seconds, written)
@@ -50,6 +55,14 @@ def predict_files(
         names = f"; not done: {', '.join(str(f) for f in failed)}" if failed else ""
         remark(f"{done} of {len(files)} files done{names}")
     return failed
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for results before any work is done for them."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be a folder for results: {error.strerror or error}; choose another --out") from error
 
 
 def announce(predictor: Predictor, model: str) -> None:
@@ -75,7 +88,8 @@ def timed(predictor: Predictor, file: Path) -> tuple[Timeline, float]:
         TextColumn("{task.fields[at]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as bar:
+    # Into a file or a pipe nothing is drawn: not even the empty line that a bar leaves behind.
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(file.name, total=None, at="")
 
         def advance(done_s: float, total_s: float | None) -> None:
@@ -102,7 +116,7 @@ def report(timeline: Timeline, seconds: float, written: Sequence[Path]) -> None:
     """One file's outcome: what was seen, what was missing, where it lies."""
     length = timeline.frame["end_s"].to_numpy(dtype=float).max(initial=0.0)
     speed = f" in {seconds:.1f} s ({length / seconds:.1f} x real time)" if length else ""
-    out.print(f"{timeline.source}: {timeline.summary()}{speed}", markup=False, soft_wrap=True)
+    out.print(f"{timeline.summary()}{speed}".replace("\n", "\n  "), markup=False, soft_wrap=True)
     for sentence in timeline.warnings:
         out.print(f"  {sentence}", markup=False, soft_wrap=True, style="yellow")
     out.print(f"  -> {', '.join(str(path) for path in written)}", markup=False, soft_wrap=True)
@@ -111,12 +125,14 @@ def report(timeline: Timeline, seconds: float, written: Sequence[Path]) -> None:
 def result_names(files: Sequence[Path]) -> list[str]:
     """A file name without suffix for each input; inputs that would share one keep their suffix, then get a number."""
     names = [file.stem for file in files]
-    for shorten in (lambda f: f.name, lambda f: "-".join(f.parts[-2:]).strip("-")):
+    for shorten in (lambda f: f.name, lambda f: f"{f.parent.name}-{f.name}".lstrip(".-")):
         counts = Counter(names)
         names = [shorten(file) if counts[name] > 1 else name for file, name in zip(files, names, strict=True)]
-    seen: Counter[str] = Counter()
-    unique = []
+    unique: list[str] = []
     for name in names:
-        seen[name] += 1
-        unique.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+        numbered, number = name, 1
+        while numbered in unique:
+            number += 1
+            numbered = f"{name}-{number}"
+        unique.append(numbered)
     return unique

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 
+from rich.markup import escape
 from rich.table import Table
 
 from affectzoo.cli.console import out
@@ -26,16 +27,20 @@ def show_list(kind: str) -> None:
         out.print(f"[bold]{name}s[/bold]" + ("" if entries else ": none installed"))
         table = Table(box=None, show_header=name == "model", padding=(0, 2, 0, 0), header_style="dim")
         columns = ("name", "targets", "size", "licence", "summary") if name == "model" else ("name", "provided by", "summary")
+        labels = [f"{n}<variant>" if e.spec.is_family else n for n, e in zip(registry().names(name), entries, strict=True)]
         for column in columns:
-            table.add_column(column, no_wrap=column != "summary", style="cyan" if column == "name" else None)
-        for label, entry in zip(registry().names(name), entries, strict=True):
+            # A name is there to be copied: whatever the width of the terminal, it is shown whole.
+            least = max(map(len, labels), default=0) if column == "name" else None
+            table.add_column(column, min_width=least, no_wrap=column == "name", style="cyan" if column == "name" else None)
+        for label, entry in zip(labels, entries, strict=True):
             spec = entry.spec
-            shown = f"{label}<variant>" if spec.is_family else label
             if isinstance(spec, ModelSpec):
                 size = f"{spec.size_mb:.1f} MB" if spec.size_mb else ""
-                table.add_row(shown, ", ".join(spec.targets), size, spec.licence, spec.summary)
+                cells = (", ".join(spec.targets), size, spec.licence, spec.summary)
             else:
-                table.add_row(shown, entry.provider, spec.summary)
+                cells = (entry.provider, spec.summary)
+            # What plugins say may hold brackets, which are markup here.
+            table.add_row(*map(escape, (label, *cells)))
         if entries:
             out.print(table)
         out.print()
@@ -60,5 +65,6 @@ def show_plugins() -> None:
         provides = ", ".join(f"{len(specs)} {kind}{'s' if len(specs) > 1 else ''}" for kind, specs in record.specs.items())
         status = f"[{styles[record.status]}]{record.status}[/]"
         details = [provides, record.error, *record.remarks]
-        table.add_row(record.name, record.distribution, record.version, status, "; ".join(d for d in details if d))
+        cells = [escape(text) for text in (record.name, record.distribution, record.version)]
+        table.add_row(*cells, status, escape("; ".join(d for d in details if d)))
     out.print(table)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 
+from affectzoo import __version__
 from affectzoo.config import FramesInput, LogMelInput, ModelConfig, StreamInput, WaveformInput
 from affectzoo.data.rendered import RenderedClip, make_clips
 from affectzoo.data.schema import SPLITS, ClipRow, arrow_features
@@ -63,7 +65,10 @@ def build(
     counts = identities or {"train": 60, "val": 12, "test": 24}
     if set(counts) != set(SPLITS):
         raise ConfigError(f"identities needs exactly the splits {', '.join(SPLITS)}, not {', '.join(counts)}")
-    common = {"seconds": config.sequence.seconds, "targets": names, "box_jitter": box_jitter}
+    if duration_s < config.sequence.seconds:
+        raise ConfigError(f"clips of {duration_s} s hold no sub-sequence of {config.sequence.seconds} s; raise duration_s")
+    # The cache knows rows by these arguments: without the version, another renderer's rows would be taken for this one's.
+    common = {"affectzoo": __version__, "seconds": config.sequence.seconds, "targets": names, "box_jitter": box_jitter}
     # A part for each stream, so that models with one and with several share what was rendered.
     parts = [{**common, "streams": {}}]
     parts += [{**common, "streams": {name: stream.input.to_json()}} for name, stream in config.streams.items() if stream.input]
@@ -91,13 +96,25 @@ def build(
 
 def generate(jobs: list[str], shared: str) -> Iterator[dict[str, Any]]:
     """Prepared rows of some clips; arguments are JSON so that the cache recognises them."""
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
     options = json.loads(shared)
     inputs = {name: TypeAdapter(StreamInput).validate_python(given) for name, given in options["streams"].items()}
-    for job in jobs:
-        clip = RenderedClip(**json.loads(job))
-        yield prepare(clip, inputs, options["seconds"], options["targets"], options["box_jitter"]).to_arrow()
+    with _one_thread():
+        for job in jobs:
+            clip = RenderedClip(**json.loads(job))
+            yield prepare(clip, inputs, options["seconds"], options["targets"], options["box_jitter"]).to_arrow()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for a rendering process; where that is the process that will train, it gets its threads back."""
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
 
 
 def prepare(

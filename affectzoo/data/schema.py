@@ -67,9 +67,20 @@ def step_layout(given: StreamInput) -> tuple[tuple[int, ...], type[np.generic]]:
 
 
 def read_steps(row: Mapping[str, Any], name: str, given: StreamInput, start: int, length: int) -> np.ndarray:
-    """Sub-sequences `start` to `start + length` of one modality, straight from the row's bytes."""
+    """Sub-sequences `start` to `start + length` of one modality, straight from the row's bytes.
+
+    Raises:
+        DataError: the row holds another number of bytes than its sub-sequences take in this form.
+    """
     shape, dtype = step_layout(given)
     size = int(np.prod(shape))
+    # Pixels of another size would be read without complaint, as noise.
+    count, held = (memoryview(row[column]).nbytes for column in ("valid", f"input.{name}"))
+    if held != count * size * np.dtype(dtype).itemsize:
+        raise DataError(
+            f"{name}: {held} bytes are not {count} sub-sequences of {list(shape)} {np.dtype(dtype).name}; "
+            "these rows were prepared for another input"
+        )
     array = np.frombuffer(
         row[f"input.{name}"], dtype=dtype, count=size * length, offset=size * start * np.dtype(dtype).itemsize
     )

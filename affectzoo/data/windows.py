@@ -33,7 +33,7 @@ class WindowDataset(Dataset[dict[str, Any]]):
         self.inputs = {name: stream.input for name, stream in config.streams.items()}
         self.length = config.sequence.length
         self.columns = [column for target in config.targets for column in target.columns]
-        missing = [name for name in self.inputs if f"input.{name}" not in rows.column_names]
+        missing = [n for n in self.inputs if not {f"input.{n}", f"present.{n}"} <= set(rows.column_names)]
         if missing:
             raise DataError(f"the dataset has no {missing[0]!r}; it holds {', '.join(rows.column_names)}")
         self.clip_ids: list[str] = list(rows["clip_id"])
@@ -52,9 +52,12 @@ class WindowDataset(Dataset[dict[str, Any]]):
         row, count = self.read_row(number)
         valid = np.frombuffer(row["valid"], dtype=bool)
         length = min(self.length, count - start)
-        labels = np.frombuffer(row["targets"], dtype=np.float32).reshape(count, -1)
-        if labels.shape[1] != len(self.columns):
-            raise DataError(f"{self.clip_ids[number]}: {labels.shape[1]} label columns for targets {', '.join(self.columns)}")
+        labels = np.frombuffer(row["targets"], dtype=np.float32)
+        if labels.size != count * len(self.columns):
+            raise DataError(
+                f"{self.clip_ids[number]}: {labels.size} labels for {count} sub-sequences and targets {', '.join(self.columns)}"
+            )
+        labels = labels.reshape(count, -1)
         stop = start + length
         inputs, masks = {}, {}
         for name in self.inputs:

@@ -25,7 +25,10 @@ def ccc(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tenso
         return x.new_full((x.shape[1],), float("nan"))
     mean_x, mean_y = x.mean(0), y.mean(0)
     covariance = ((x - mean_x) * (y - mean_y)).mean(0)
-    return 2 * covariance / (x.var(0, correction=0) + y.var(0, correction=0) + (mean_x - mean_y) ** 2)
+    concordance = 2 * covariance / (x.var(0, correction=0) + y.var(0, correction=0) + (mean_x - mean_y) ** 2)
+    # Of equal constants 0 / 0 is left, which the rounding of a mean would turn into any number, often 1.
+    constant = ((x == x[0]) & (y == x[0])).all(0)
+    return concordance.masked_fill(constant, float("nan"))
 
 
 def _series(prediction: Tensor, label: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:

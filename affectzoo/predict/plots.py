@@ -238,8 +238,10 @@ def _draw_plane(figure: Figure, axes: Axes, timeline: Timeline, truth: pd.DataFr
         _draw_path(axes, timeline, number, rows, by_time=alone and number == (timeline.faces or [None])[0])
         for number, rows in tracks
     ]
-    axes.set_xlim(*_limits(timeline, "valence", x0, rx))
-    axes.set_ylim(*_limits(timeline, "arousal", y0, ry))
+    # One reach for both axes, in radii: the circle is round although one of the two has values far out.
+    reach = max(_reach(timeline, "valence", x0, rx), _reach(timeline, "arousal", y0, ry))
+    axes.set_xlim(x0 - reach * rx, x0 + reach * rx)
+    axes.set_ylim(y0 - reach * ry, y0 + reach * ry)
     axes.set_box_aspect(1)
     axes.set_xlabel("valence")
     axes.set_ylabel("arousal")
@@ -292,10 +294,10 @@ def _middle(target: TargetConfig) -> tuple[float, float]:
     return (target.low + target.high) / 2, (target.high - target.low) / 2
 
 
-def _limits(timeline: Timeline, column: str, middle: float, radius: float) -> tuple[float, float]:
+def _reach(timeline: Timeline, column: str, middle: float, radius: float) -> float:
+    """How far the plane must reach from its middle to hold every value, in radii of the circle."""
     values: Sequence[float] = timeline.frame[column].dropna().tolist()
-    reach = max([1.06 * radius, *(1.04 * abs(value - middle) for value in values)])
-    return middle - reach, middle + reach
+    return max([1.06, *(1.04 * abs(value - middle) / radius for value in values)])
 
 
 def _plain(axes: Axes) -> None:

@@ -20,11 +20,13 @@ def read_experiment(path: str | Path, overrides: list[str] | None = None) -> Exp
     """
     path = Path(path)
     if not path.is_file():
-        raise ConfigError(f"{path} does not exist; give an experiment file such as recipes/jca-rendered.yaml")
+        wrong = "is not a file" if path.exists() else "does not exist"
+        raise ConfigError(f"{path} {wrong}; give an experiment file such as recipes/jca-rendered.yaml")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
+        # The parser reports over several lines.
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path} must hold a mapping with model, data and train")
     for override in overrides or []:
@@ -39,11 +41,14 @@ def _apply(data: dict[str, Any], override: str) -> dict[str, Any]:
     data = copy.deepcopy(data)
     parts = key.split(".")
     node: dict[str, Any] = data
-    for part in parts[:-1]:
+    for above, part in zip([None, *parts], parts[:-1], strict=False):
         child: Any = node.get(part)
         if isinstance(child, str) and part in ("fusion", "backbone", "temporal"):
             # `fusion: concat` is short for `fusion: {name: concat}`.
             child = {"name": child}
+        elif isinstance(child, str) and above == "streams":
+            # `visual: timm/resnet18` is short for `visual: {backbone: timm/resnet18}`.
+            child = {"backbone": child}
         elif child is None:
             child = {}
         elif not isinstance(child, dict):

@@ -17,8 +17,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from affectzoo.config import ExperimentConfig, FramesInput, TrainConfig
+from affectzoo.data.schema import SPLITS
 from affectzoo.data.windows import WindowDataset
-from affectzoo.errors import ConfigError, DataError
+from affectzoo.errors import AffectzooError, ConfigError, DataError
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.build import check_arguments
 from affectzoo.objectives.losses import LOSSES
@@ -39,6 +40,7 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None) 
         What `result.json` holds: best epoch, validation and test scores, sizes, seconds.
     """
     started = time.perf_counter()
+    check(experiment)
     accelerator = accelerator or Accelerator(mixed_precision=experiment.precision)
     folder = run_folder(experiment)
     single = {}
@@ -50,15 +52,11 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None) 
 
     set_seed(experiment.seed)
     model = AffectModel(experiment.model)
-    if model.config.head.pool is not None:
-        raise ConfigError("training in this release is for sub-sequence targets: leave head.pool out")
     datasets: Mapping[str, WindowDataset] = load_splits(experiment, model, accelerator)
     raw_test = datasets["test"]
     network: nn.Module = model
     frames = {name for name, stream in model.config.streams.items() if isinstance(stream.input, FramesInput)}
     if single:
-        if experiment.train.horizontal_flip:
-            raise ConfigError("train.horizontal_flip has no effect on features: set it under pretrain, where crops are seen")
         load_backbones(model, single)
         datasets = {
             split: encode_windows(model, dataset, accelerator) for split, dataset in datasets.items() if split != "test"
@@ -82,6 +80,26 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None) 
         write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
     accelerator.wait_for_everyone()
     return result
+
+
+def check(experiment: ExperimentConfig) -> None:
+    """Refuse before the streams are trained alone what would fail, or be ignored, after that.
+
+    Raises:
+        AffectzooError: a part that cannot be built, or settings that do not fit each other.
+    """
+    length = experiment.model.sequence.length
+    for name, settings in (("train", experiment.train), ("pretrain", experiment.pretrain)):
+        if settings is not None and (settings.window_hop or 1) > length:
+            raise ConfigError(f"{name}.window_hop {settings.window_hop} is longer than a window of {length} steps")
+    if experiment.model.head.pool is not None:
+        raise ConfigError("training in this release is for sub-sequence targets: leave head.pool out")
+    if experiment.pretrain is not None:
+        if experiment.train.horizontal_flip:
+            raise ConfigError("train.horizontal_flip has no effect on features: set it under pretrain, where crops are seen")
+        if experiment.pretrain.modality_dropout:
+            raise ConfigError("pretrain.modality_dropout has no effect on a stream alone: set it under train")
+        AffectModel(experiment.model)
 
 
 def fit(
@@ -150,10 +168,21 @@ def load_splits(experiment: ExperimentConfig, model: AffectModel, accelerator: A
     target = entry.resolve()
     given = {"config": model.config}
     arguments = check_arguments(target, given, dict(experiment.data.config), f"dataset {entry.name!r}")
-    with accelerator.main_process_first():
-        rows = target(**given, **arguments)
+    try:
+        with accelerator.main_process_first():
+            rows = target(**given, **arguments)
+    except AffectzooError:
+        raise
+    except Exception as error:
+        # The datasets library wraps what a generator raises.
+        cause = error.__cause__ or error
+        reason = f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else 'no message'}"
+        raise DataError(f"dataset {entry.name!r} of {entry.provider} could not be built: {reason}") from error
+    empty = [split for split in SPLITS if split not in rows or not len(rows[split])]
+    if empty:
+        raise DataError(f"dataset {entry.name!r} of {entry.provider} has no clips for the split {empty[0]}")
     hops = {"train": experiment.train.window_hop}
-    datasets = {split: WindowDataset(rows[split], model.config, hop=hops.get(split)) for split in ("train", "val", "test")}
+    datasets = {split: WindowDataset(rows[split], model.config, hop=hops.get(split)) for split in SPLITS}
     people = {split: set(dataset.subjects) for split, dataset in datasets.items()}
     for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
         if people[one] & people[other]:

@@ -11,7 +11,7 @@ from affectzoo.model.affect_model import AffectModel
 
 
 def stream_experiments(experiment: ExperimentConfig) -> dict[str, ExperimentConfig]:
-    """One experiment for each stream, without fusion; empty where the experiment trains everything together.
+    """One experiment for each stream's backbone, without temporal encoder and fusion; empty where all is trained together.
 
     The name holds a hash of all that matters, so that rivals which share data, backbones and seed share these runs.
     """
@@ -19,7 +19,8 @@ def stream_experiments(experiment: ExperimentConfig) -> dict[str, ExperimentConf
         return {}
     found = {}
     for name, stream in experiment.model.streams.items():
-        model = experiment.model.model_copy(update={"streams": {name: stream}, "fusion": None})
+        backbone_only = stream.model_copy(update={"temporal": None})
+        model = experiment.model.model_copy(update={"streams": {name: backbone_only}, "fusion": None})
         alone = experiment.model_copy(update={"model": model, "train": experiment.pretrain, "pretrain": None, "name": ""})
         text = json.dumps({**alone.to_json(), "seed": 0, "output": ""}, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -21,7 +21,7 @@ def write_clip(
 
     Args:
         clip: what to render.
-        path: where; its folder must exist.
+        path: where; parent folders are made.
         size: (W, H) in pixels, both even.
         fps: frames per second; frame n shows the time n / fps.
         sample_rate: of the sound, Hz.
@@ -30,7 +30,7 @@ def write_clip(
         `path`.
 
     Raises:
-        InputError: an odd width or height, or an fps that is not positive.
+        InputError: an odd width or height, an fps that is not positive, or a path that cannot be written.
     """
     import av
 
@@ -43,6 +43,10 @@ def write_clip(
     rate = Fraction(fps).limit_denominator(1001)
     times = np.arange(max(1, round(clip.duration_s * float(rate)))) / float(rate)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     try:
         with av.open(str(partial), "w", format="mp4") as container:
             video = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20", "threads": "1"})
@@ -71,6 +75,12 @@ def write_clip(
             container.mux(video.encode(None))
             container.mux(audio.encode(None))
         partial.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be written: {error.strerror or error}; choose another place")

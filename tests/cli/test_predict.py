@@ -1,0 +1,209 @@
+"""`predict`: a CSV for every readable file, a sentence for every other, and nothing stopped or overwritten."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from affectzoo.cli.predict import result_names
+
+
+@pytest.fixture
+def predict(affect, tiny_model, tmp_path) -> Callable:
+    """Run `affectzoo predict` with the tiny model, into `tmp_path/out`."""
+
+    def run(*arguments: str | Path, out: Path = tmp_path / "out", detector: str = "full-frame"):
+        return affect("predict", *arguments, "--model", tiny_model, "--out", out, "--detector", detector)
+
+    return run
+
+
+def test_one_file_gives_one_csv_and_says_so(predict, media, tmp_path):
+    outcome = predict(media.good)
+    assert outcome.code == 0
+    assert outcome.complaints == []
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.csv"]
+    frame = pd.read_csv(tmp_path / "out" / "good.csv")
+    assert {"time_s", "face_id", "valence", "arousal", "face_present", "audio_present"} <= set(frame)
+    assert frame[["valence", "arousal"]].notna().all(axis=None)
+    assert str(media.good) in outcome.out
+    assert str(tmp_path / "out" / "good.csv") in outcome.out
+    # Nothing but remarks: no bar, no empty line, where nobody watches.
+    assert all(line.strip() for line in outcome.err.splitlines())
+
+
+def test_plot_and_overlay_are_written_beside_the_csv(predict, media, tmp_path):
+    assert predict(media.good, "--plot", "--overlay").code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.csv", "good.overlay.mp4", "good.png"]
+
+
+def test_an_overlay_without_a_face_is_a_remark(predict, media, tmp_path):
+    outcome = predict(media.audio_only, "--overlay")
+    assert outcome.code == 0
+    assert "no face was found, so there is no overlay" in outcome.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["audio_only.csv"]
+
+
+def test_bad_files_are_listed_and_the_others_written(predict, media, tmp_path):
+    bad = [media.empty, media.text, media.missing, media.folder, media.truncated]
+    outcome = predict(bad[0], media.good, *bad[1:], media.audio_only)
+    assert outcome.code == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["audio_only.csv", "good.csv"]
+    assert len(outcome.complaints) == len(bad)
+    for file, line in zip(bad, outcome.complaints, strict=True):
+        assert line.startswith(f"affectzoo: {file}: ")
+    assert outcome.err.splitlines()[-1] == f"2 of 7 files done; not done: {', '.join(map(str, bad))}"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("empty", "this file is empty (0 bytes)"),
+        ("text", "not a media file"),
+        ("missing", "there is no such file"),
+        ("folder", "this is a folder"),
+        ("truncated", "damaged"),
+    ],
+)
+def test_a_single_bad_file_is_one_sentence_and_exit_code_two(predict, media, tmp_path, name, words):
+    outcome = predict(getattr(media, name))
+    assert outcome.code == 2
+    assert len(outcome.complaints) == 1
+    assert words in outcome.complaints[0]
+    assert outcome.complaints[0].count(str(getattr(media, name))) == 1
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "sees", "hears", "words"),
+    [
+        ("audio_only", False, True, "no video track: the visual stream is masked"),
+        ("video_only", True, False, "no audio track: the audio stream is masked"),
+        ("silent", False, False, "the audio track is silent: the audio stream is masked"),
+    ],
+)
+def test_what_a_file_lacks_is_masked_and_said(predict, media, tmp_path, name, sees, hears, words):
+    outcome = predict(getattr(media, name))
+    assert outcome.code == 0
+    assert words in outcome.out
+    frame = pd.read_csv(tmp_path / "out" / f"{name}.csv")
+    assert len(frame) == 4
+    assert frame["face_present"].eq(sees).all()
+    assert frame["audio_present"].eq(hears).all()
+    assert frame["valence"].notna().eq(sees or hears).all()
+
+
+def test_files_of_one_stem_do_not_overwrite_each_other(predict, media, tmp_path):
+    outcome = predict(media.good, media.same_stem, media.copy)
+    assert outcome.code == 0
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert "good.mov.csv" in {path.name for path in (tmp_path / "out").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        (["a.mp4"], ["a"]),
+        (["a.mp4", "b.mp4"], ["a", "b"]),
+        (["a.mp4", "a.mov", "b.mp4"], ["a.mp4", "a.mov", "b"]),
+        (["x/a.mp4", "y/a.mp4"], ["x-a.mp4", "y-a.mp4"]),
+        (["/a.mp4", "/x/a.mp4"], ["a.mp4", "x-a.mp4"]),
+        (["../a.mp4", "a.mp4"], ["a.mp4", "a.mp4-2"]),
+        (["a.mp4", "a.mp4", "a.mp4"], ["a.mp4", "a.mp4-2", "a.mp4-3"]),
+    ],
+)
+def test_result_names_are_short_and_lie_in_the_folder(files, wanted):
+    assert result_names([Path(file) for file in files]) == wanted
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["a.b.mp4", "a.b", "a.mp4", "a.b.c"],
+        ["x/a.mp4", "y/a.mp4", "x-a.mp4.mkv"],
+        ["a", "a", "a-2", "a-2.mp4"],
+        ["d/a", "e/d/a", "a.x", "d-a.x"],
+        ["q/a", "q/a", "q-a-2.csv"],
+    ],
+)
+def test_result_names_are_never_the_same(files):
+    names = result_names([Path(file) for file in files])
+    assert len(set(names)) == len(files)
+    assert all("/" not in name for name in names)
+
+
+def test_an_out_folder_that_is_a_file_is_said_before_any_work(predict, media, tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    for out in (taken, taken / "below"):
+        outcome = predict(media.good, media.good, out=out)
+        assert outcome.code == 2
+        assert len(outcome.complaints) == 1
+        assert f"{out} cannot be a folder for results" in outcome.complaints[0]
+    assert taken.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--overlap", "1.0"), "overlap must be"),
+        (("--detect-every", "0"), "detect"),
+        (("--device", "abacus"), "device 'abacus' cannot be used here"),
+        (("--model", "jca-renderd"), "no model is called 'jca-renderd'"),
+        (("--model", "no/such/folder"), "no/such/folder"),
+        (("--detector", "yunett"), "yunett"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence_and_exit_code_two(affect, tiny_model, media, tmp_path, arguments, words):
+    given = ["--model", tiny_model, "--detector", "full-frame", "--out", tmp_path / "out"]
+    outcome = affect("predict", media.good, *given, *arguments)
+    assert outcome.code == 2
+    assert len(outcome.complaints) == 1
+    assert words in outcome.complaints[0]
+
+
+def test_debug_shows_the_traceback_of_a_bad_file_and_goes_on(affect, tiny_model, media, tmp_path):
+    given = ["--model", tiny_model, "--detector", "full-frame", "--out", tmp_path / "out"]
+    outcome = affect("--debug", "predict", media.empty, media.audio_only, *given)
+    assert outcome.code == 1
+    assert "Traceback (most recent call last)" in outcome.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["audio_only.csv"]
+
+
+def test_the_installed_command_keeps_results_and_remarks_apart(tiny_model, media, tmp_path):
+    command = [Path(sys.executable).parent / "affectzoo", "predict", media.audio_only, media.text]
+    done = subprocess.run(
+        [*map(str, command), "--model", str(tiny_model), "--detector", "full-frame", "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert str(media.audio_only) in done.stdout
+    assert str(media.text) not in done.stdout
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("affectzoo: ") == 1
+
+
+def test_demo_renders_predicts_and_compares(affect, tiny_model, tmp_path):
+    outcome = affect(
+        "demo", "--out", tmp_path / "new" / "demo", "--seconds", "5", "--model", tiny_model, "--detector", "full-frame"
+    )
+    assert outcome.code == 0, outcome.err
+    names = ["affect.csv", "affect.png", "clip.mp4", "overlay.mp4"]
+    assert sorted(path.name for path in (tmp_path / "new" / "demo").iterdir()) == names
+    assert "agreement with the truth (CCC): valence " in outcome.out
+    assert all(str(tmp_path / "new" / "demo" / name) in outcome.out for name in names)
+
+
+def test_demo_of_a_model_that_is_not_there_renders_nothing(affect, tmp_path):
+    outcome = affect("demo", "--out", tmp_path / "demo", "--model", "nonsense")
+    assert outcome.code == 2
+    assert len(outcome.complaints) == 1
+    assert list((tmp_path / "demo").iterdir()) == []

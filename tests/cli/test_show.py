@@ -1,0 +1,152 @@
+"""`list`, `info`, `plugins`, `--version`, `--debug`: what is there, in words, quickly and without a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import affectzoo
+from affectzoo.cli import show
+from affectzoo.registry import KINDS, registry
+
+#: A plugin whose error reads like rich's markup, and one whose summary does.
+FAILING = "raise RuntimeError('see [/red] and [affectzoo.plugins] in the file')"
+BRACKETS = """
+from affectzoo import FusionSpec, hookimpl
+
+@hookimpl
+def affectzoo_fusions():
+    return [FusionSpec(name="brackets", summary="takes [b, n] and [/bold]", licence="MIT", target="nothing:Nothing")]
+"""
+
+
+def in_a_new_process(*arguments: str, code: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *(["-c", code] if code else ["-m", "affectzoo.cli", *arguments])]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "COLUMNS": "200", **environment}
+    )
+
+
+@pytest.fixture
+def bad_plugins(tmp_path) -> Path:
+    for name, source in (("failing-plugin", FAILING), ("brackets-plugin", BRACKETS)):
+        module = name.replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(source)
+        info = tmp_path / f"{module}-2.3.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.3\n")
+        (info / "entry_points.txt").write_text(f"[affectzoo.plugins]\nmain = {module}\n")
+    return tmp_path
+
+
+def test_list_names_everything_by_kind(affect):
+    outcome = affect("list")
+    assert outcome.code == 0
+    for kind in ("backbone", "fusion", "temporal", "detector", "dataset"):
+        assert f"{kind}s" in outcome.out.splitlines()
+        for entry in registry().entries(kind):
+            assert entry.name in outcome.out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_list_takes_a_kind_in_both_numbers(affect, kind):
+    outcome = affect("list", f"{kind}s")
+    assert outcome.code == 0
+    assert outcome.out == affect("list", kind).out
+    assert all(name in outcome.out for name in registry().names(kind))
+    assert outcome.out.splitlines()[0].startswith(f"{kind}s")
+
+
+@pytest.mark.parametrize("width", ["40", "50", "80", "200"])
+def test_a_listed_name_can_be_copied_whatever_the_width(affect, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", width)
+    monkeypatch.setattr(show, "out", type(show.out)(highlight=False))
+    listed = affect("list", "fusions").out
+    assert all(name in listed.split() for name in registry().names("fusion"))
+
+
+def test_list_of_an_unknown_kind_suggests_one(affect):
+    outcome = affect("list", "fusoins")
+    assert outcome.code == 2
+    assert outcome.complaints == ["affectzoo: there is no kind 'fusoins'; did you mean fusions?"]
+    assert "kinds are" in affect("list", "xyz").complaints[0]
+
+
+def test_info_describes_a_component(affect):
+    outcome = affect("info", "joint-cross-attention")
+    assert outcome.code == 0
+    assert outcome.out.startswith("joint-cross-attention (fusion): ")
+    assert "2203.14779" in outcome.out
+    assert "output = 'attended'" in outcome.out
+
+
+def test_info_of_an_unknown_name_suggests_one(affect):
+    outcome = affect("info", "joint-cros-attention")
+    assert outcome.code == 2
+    assert len(outcome.complaints) == 1
+    assert "'joint-cross-attention'" in outcome.complaints[0]
+
+
+def test_plugins_are_shown_with_version_and_status(affect):
+    outcome = affect("plugins")
+    assert outcome.code == 0
+    for record in registry().records:
+        assert any({record.name, record.distribution, record.version} <= set(line.split()) for line in outcome.out.splitlines())
+
+
+def test_a_failing_plugin_is_shown_with_its_words_and_stops_nothing(bad_plugins):
+    done = in_a_new_process("plugins", PYTHONPATH=str(bad_plugins))
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if "failing-plugin" in line)
+    assert "2.3" in line.split()
+    assert "failed" in line.split()
+    assert "RuntimeError: see [/red] and [affectzoo.plugins] in the file" in line
+    listed = in_a_new_process("list", "fusions", PYTHONPATH=str(bad_plugins))
+    assert listed.returncode == 0, listed.stderr
+    assert "takes [b, n] and [/bold]" in listed.stdout
+    assert "joint-cross-attention" in listed.stdout
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("plugins",), ("--version",), ("--help",), ("predict", "--help")])
+def test_looking_around_loads_nothing_heavy(arguments):
+    code = f"""
+import sys
+from affectzoo.cli import main
+sys.argv = ["affectzoo", *{arguments!r}]
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code
+heavy = {{"torch", "timm", "transformers", "datasets", "accelerate", "cv2", "av", "pandas", "matplotlib"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = in_a_new_process(code=code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_version_is_told(affect):
+    assert affect("--version") == (0, f"affectzoo {affectzoo.__version__}\n", "")
+
+
+def test_debug_shows_the_traceback_of_a_mistake(affect):
+    with pytest.raises(affectzoo.AffectzooError, match="no kind"):
+        affect("--debug", "list", "nonsense")
+
+
+@pytest.mark.parametrize("arguments", [("predict",), ("nonsense",), ("list", "--nonsense"), ("demo", "--seconds", "1")])
+def test_wrong_usage_exits_with_two_and_no_traceback(affect, arguments):
+    outcome = affect(*arguments)
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
+
+
+def test_train_takes_overrides_and_says_what_is_wrong(affect, tmp_path):
+    outcome = affect("train", tmp_path / "absent.yaml", "train.lr=1")
+    assert outcome.code == 2
+    assert outcome.complaints == [
+        f"affectzoo: {tmp_path / 'absent.yaml'} does not exist; give an experiment file such as recipes/jca-rendered.yaml"
+    ]
