@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from accelerate import Accelerator
 from datasets import Dataset
 
+import affectzoo
 from affectzoo.config import ModelConfig
 from affectzoo.errors import AffectzooError, ConfigError, DataError, UnknownNameError
 from affectzoo.train import loop
 from affectzoo.train.__main__ import USAGE, main
-from affectzoo.train.loop import train
+from affectzoo.train.loop import evaluate, load_splits, train
 
 
 @pytest.fixture
@@ -133,9 +135,17 @@ def test_patience_ends_a_run_that_does_not_improve(make_experiment, tmp_path, mo
         return {**scores(*args), "ccc": next(best)}
 
     monkeypatch.setattr(loop, "scores", falling)
-    result = train(make_experiment(output=str(tmp_path), train={"epochs": 9, "patience": 2}))
+    experiment = make_experiment(output=str(tmp_path), train={"epochs": 9, "patience": 2})
+    result = train(experiment)
     assert result["best_epoch"] == 1
-    assert (tmp_path / "tiny" / "seed0" / "metrics.jsonl").read_text().count("\n") == 4
+    folder = tmp_path / "tiny" / "seed0"
+    assert (folder / "metrics.jsonl").read_text().count("\n") == 4
+    # The test split is scored with the best epoch, which is the saved one, and not with the last.
+    monkeypatch.setattr(loop, "scores", scores)
+    accelerator = Accelerator()
+    model = affectzoo.load(folder / "model")
+    found = evaluate(model, load_splits(experiment, model, accelerator)["test"], experiment, accelerator)
+    assert {**found, "ccc": 0} == pytest.approx({**result["test"], "ccc": 0}, abs=1e-6)
 
 
 @pytest.mark.parametrize(
