@@ -26,6 +26,8 @@ __all__ = ["FaceCrops", "MediaStream", "SubSequence", "prefetch"]
 
 #: A file that ends this much before its declared end, in seconds and as a share of its length, was cut short.
 _SHORT_S, _SHORT_SHARE = 1.0, 0.05
+#: Sound that outlasts the video by less than this is what the codec filled its last block with, not a row of its own.
+_PADDING_S = 0.05
 
 
 @dataclass(slots=True)
@@ -153,8 +155,10 @@ class MediaStream:
                 index += 1
             held = pair
         duration_s = max(video.end_s, sound.end_s) or self.info.duration_s
+        rest_s = duration_s - index * self.seconds
         if held is not None:
-            yield found.note(self._join(index, *held, inside_s=min(self.seconds, duration_s - index * self.seconds)))
+            if index == 0 or held[0] is not None or video.end_s == 0 or rest_s >= _PADDING_S:
+                yield found.note(self._join(index, *held, inside_s=min(self.seconds, rest_s)))
         else:
             # Nothing of the streams asked for decodes: the headers say how many masked rows the file has.
             for masked in range(subsequence_count(duration_s, self.seconds)):

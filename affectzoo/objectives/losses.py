@@ -12,8 +12,8 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 def ccc_loss(prediction: Tensor, label: Tensor, valid: Tensor) -> Tensor:
     """`1 - CCC` over all valid steps of the batch, mean over the K targets (JCA, section 3.4).
 
-    The batch is one long series, as the metric treats the split. Computed in float32 at least; a batch without a valid
-    step, or one that is constant, gives a finite loss.
+    The batch is one long series, as the metric treats the split. Computed in float32 under autocast too; a batch without
+    a valid step, or one that is constant, gives a finite loss.
     """
     weight = valid.unsqueeze(-1).float()
     count = weight.sum().clamp(min=1)

@@ -77,7 +77,7 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None) 
         "seconds": time.perf_counter() - started,
     }
     if accelerator.is_main_process:
-        write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
+        write_text(folder / "result.json", json.dumps(without_nan(result), indent=2, allow_nan=False) + "\n")
     accelerator.wait_for_everyone()
     return result
 
@@ -247,8 +247,15 @@ def log(line: dict[str, Any], folder: Path, accelerator: Accelerator) -> None:
     """One epoch to the screen and to `metrics.jsonl`."""
     if accelerator.is_main_process:
         with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(without_nan(line), allow_nan=False) + "\n")
     accelerator.print(" ".join(f"{k}={v:.4f}" if isinstance(v, float) else f"{k}={v}" for k, v in line.items()), flush=True)
+
+
+def without_nan(value: Any) -> Any:
+    """JSON knows no NaN: a score that is not a number becomes null."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_text(path: Path, text: str) -> None:

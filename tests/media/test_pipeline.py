@@ -6,7 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from affectzoo.config import FramesInput, LogMelInput, WaveformInput
+from affectzoo.data.rendered import RenderedClip, write_clip
 from affectzoo.errors import InputError, MediaError
+from affectzoo.media.decode import AudioChunks
 from affectzoo.media.detectors.full_frame import FullFrameDetector
 from affectzoo.media.pipeline import MediaStream, prefetch
 from affectzoo.media.windows import slot_time
@@ -206,3 +208,10 @@ def test_requests_that_make_no_sense_are_refused(tmp_path, clips):
 def test_log_mel_models_get_samples_at_their_rate(tmp_path, clips):
     path = clips.render_video(tmp_path / "clip.wav", sound=clips.tone(2, 8_000), rate=8_000, audio_codec="pcm_s16le")
     assert {r.audio.shape for r in stream(path, frames=None, audio=LogMelInput())} == {(47_040,)}
+
+
+def test_the_padding_of_the_last_audio_block_makes_no_row(tmp_path):
+    video = write_clip(RenderedClip(3, 0, duration_s=4 * SECONDS), tmp_path / "clip.mp4", size=(160, 120), fps=30)
+    sound = AudioChunks(video, 16_000)
+    assert sum(len(chunk.samples) for chunk in sound) / 16_000 > 4 * SECONDS  # else there is nothing to leave out
+    assert [step.index for step in stream(video)] == [0, 1, 2, 3]

@@ -14,6 +14,7 @@ import affectzoo
 from affectzoo.cli.app import app
 from affectzoo.data.rendered import make_clips, write_clip
 from affectzoo.hub.cards import bundled_cards
+from affectzoo.hub.resolve import resolve
 from affectzoo.model.checkpoint import weight_files
 from affectzoo.objectives.metrics import ccc
 from affectzoo.predict import Predictor
@@ -41,12 +42,12 @@ def test_it_follows_the_truth_of_an_unseen_clip_through_the_whole_pipeline(
     assert agreement.min() > 0.5, agreement
 
 
-def test_card_config_and_weights_say_the_same(model: affectzoo.AffectModel) -> None:
+def test_card_config_and_weights_say_the_same() -> None:
     for card in bundled_cards():
         if not card.front["weights"].startswith("package://"):
             continue
         loaded = affectzoo.load(card.front["name"])
-        files = weight_files(Path(affectzoo.hub.resolve.resolve(card.front["name"]).folder))  # pyright: ignore[reportAttributeAccessIssue]
+        files = weight_files(resolve(card.front["name"]).folder)
         size = sum(path.stat().st_size for path in files)
         assert size <= MOST_BYTES
         assert round(size / 1e6, 1) == card.front["size_mb"]
