@@ -142,7 +142,7 @@ def memory(clip: Path, options: argparse.Namespace, console: Console) -> None:
     """Peak resident memory of whole processes, for the clip and for ten copies of it in one file."""
     import av
 
-    long = clip.with_name("long.mp4")
+    long = clip.with_name("long.mkv")
     with av.open(str(long), "w") as output:
         offset = 0.0
         with av.open(str(clip)) as source:
@@ -157,7 +157,7 @@ def memory(clip: Path, options: argparse.Namespace, console: Console) -> None:
                     packet.pts = (packet.pts if packet.pts is not None else packet.dts) + shift
                     packet.stream = streams[packet.stream.index]
                     output.mux(packet)
-            offset += SECONDS
+            offset += SECONDS + 0.1  # AAC ends a block after the video
     peaks = []
     for path in (clip, long):
         command = [sys.executable, __file__, "--model", options.model, "--threads", str(options.threads), "--child", str(path)]
