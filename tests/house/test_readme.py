@@ -42,5 +42,6 @@ def test_make_knows_exactly_the_two_commands_it_promises() -> None:
 
 
 def test_files_it_links_to_exist() -> None:
-    for link in re.findall(r"\]\(((?!https?:)[^)#]+)\)", README):
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    for link in re.findall(r"\]\(((?!https?:)[^)#]+)\)", prose):
         assert (Path(__file__).parents[2] / link).exists(), link
