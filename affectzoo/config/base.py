@@ -47,7 +47,7 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
             given = "" if isinstance(item.get("input"), dict | list) else f" (got {reprlib.repr(item.get('input'))})"
             sentences.append(f"{key}: {message[:1].lower()}{message[1:]}{given}.")
     more = error.error_count() - len(sentences)
-    return " ".join(sentences) + (f" And {more} more." if more > 0 else "")
+    return _one_line(" ".join(sentences) + (f" And {more} more." if more > 0 else ""))
 
 
 def _walk(schema: type[BaseModel], path: tuple[int | str, ...]) -> tuple[list[str], list[type[BaseModel]]]:
@@ -68,6 +68,11 @@ def _walk(schema: type[BaseModel], path: tuple[int | str, ...]) -> tuple[list[st
         annotations = [model.model_fields[str(part)].annotation for model in models if part in model.model_fields]
         models = [model for annotation in annotations for model in _models_in(annotation)] or models
     return keys, around
+
+
+def _one_line(text: str) -> str:
+    """Names come from files: a line break in one must not break the sentence, nor an escape code reach a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _short(text: str, limit: int = 200) -> str:
