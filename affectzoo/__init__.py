@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Fusion as Fusion,
         Temporal as Temporal,
         complete as complete,
+        zero_masked as zero_masked,
     )
     from affectzoo.predict import (
         Predictor as Predictor,
@@ -125,6 +126,7 @@ _PUBLIC = {
     "register_detector": "affectzoo.registry",
     "register_fusion": "affectzoo.registry",
     "register_temporal": "affectzoo.registry",
+    "zero_masked": "affectzoo.model.contracts",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

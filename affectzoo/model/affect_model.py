@@ -13,9 +13,8 @@ from affectzoo.config import ModelConfig, StreamConfig
 from affectzoo.errors import ConfigError, InputError
 from affectzoo.model.build import build
 from affectzoo.model.checkpoint import DTYPES, load_weights, read_config, save_model, weight_files
-from affectzoo.model.contracts import Backbone, complete
+from affectzoo.model.contracts import Backbone, complete, zero_masked
 from affectzoo.model.heads import Head
-from affectzoo.model.temporal import zero_masked
 
 
 class AffectModel(nn.Module):

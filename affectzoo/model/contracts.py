@@ -70,6 +70,14 @@ class Fusion(Component):
     ) -> Any: ...
 
 
+def zero_masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    """`x` `[B, L, D]` with zeros where `mask` `[B, L]` is false; x itself is unchanged.
+
+    Filled, not multiplied: a NaN in a masked step must vanish too.
+    """
+    return x if mask is None else x.masked_fill(~mask.bool().unsqueeze(-1), 0.0)
+
+
 def complete(
     features: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None, dims: Mapping[str, int], seq_len: int | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -113,7 +121,6 @@ def complete(
             continue
         if mask.shape != (batch, length):
             raise InputError(f"the {name} mask must be {[batch, length]}, not {list(mask.shape)}")
-        # masked_fill, not multiplication: a NaN in a masked step must vanish too.
         present[name] = mask.bool()
-        filled[name] = x.masked_fill(~present[name].unsqueeze(-1), 0.0)
+        filled[name] = zero_masked(x, mask)
     return filled, present

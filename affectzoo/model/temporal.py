@@ -6,12 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from affectzoo.errors import ConfigError
-from affectzoo.model.contracts import Temporal
-
-
-def zero_masked(x: Tensor, mask: Tensor | None) -> Tensor:
-    """`x` with zeros where `mask` is false, so that what a masked step holds (NaN included) cannot spread."""
-    return x if mask is None else x.masked_fill(~mask.bool().unsqueeze(-1), 0.0)
+from affectzoo.model.contracts import Temporal, zero_masked
 
 
 class TCN(Temporal):

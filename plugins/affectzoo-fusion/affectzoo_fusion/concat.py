@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from affectzoo import Fusion, complete
+from affectzoo import Fusion, complete, zero_masked
 from affectzoo_fusion.checks import check_dims, check_positive
-from affectzoo_fusion.masking import zero_masked
 
 
 class Concat(Fusion):

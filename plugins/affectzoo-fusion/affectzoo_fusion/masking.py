@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from affectzoo import zero_masked
+
 
 class MaskedProjection(nn.Module):
     """One `Linear(D_m -> dim)` per modality; a masked step stays zero although the layer has a bias."""
@@ -18,11 +20,6 @@ class MaskedProjection(nn.Module):
     def forward(self, features: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Project modality -> `[B, L, D_m]` with masks `[B, L]` to modality -> `[B, L, dim]`."""
         return {name: zero_masked(layer(features[name]), masks[name]) for name, layer in self.layers.items()}
-
-
-def zero_masked(x: Tensor, mask: Tensor) -> Tensor:
-    """`x [B, L, ...]` with the steps where `mask [B, L]` is false set to zero; x itself is unchanged."""
-    return x.masked_fill(~mask.view(*mask.shape, *[1] * (x.ndim - mask.ndim)), 0.0)
 
 
 def masked_softmax(scores: Tensor, mask: Tensor, dim: int = -1) -> Tensor:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from affectzoo import Fusion, complete
+from affectzoo import Fusion, complete, zero_masked
 from affectzoo.errors import ConfigError
 from affectzoo_fusion.checks import check_dims, check_positive, check_probability
-from affectzoo_fusion.masking import MaskedProjection, masked_softmax, zero_masked
+from affectzoo_fusion.masking import MaskedProjection, masked_softmax
 
 
 class SelfAttention(Fusion):
