@@ -43,6 +43,10 @@ class DetectorError(AffectzooError):
     """A face detector cannot be built, for example because its weights are absent."""
 
 
+class PredictionError(AffectzooError):
+    """A part of a model or of the pipeline failed, or gave values that are not numbers, while predicting a file."""
+
+
 class DataError(AffectzooError):
     """A dataset is absent, damaged or does not fit the model."""
 

@@ -114,7 +114,7 @@ def write_results(timeline: Timeline, folder: Path, stem: str, *, plot: bool, ov
 
 def report(timeline: Timeline, seconds: float, written: Sequence[Path]) -> None:
     """One file's outcome: what was seen, what was missing, where it lies."""
-    length = timeline.frame["end_s"].to_numpy(dtype=float).max(initial=0.0)
+    length = timeline.duration_s
     speed = f" in {seconds:.1f} s ({length / seconds:.1f} x real time)" if length else ""
     out.print(f"{timeline.summary()}{speed}".replace("\n", "\n  "), markup=False, soft_wrap=True)
     for sentence in timeline.warnings:

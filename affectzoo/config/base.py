@@ -34,7 +34,7 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     sentences = []
     for item in error.errors(include_url=False)[:3]:
         parts, models = _walk(schema, item["loc"])
-        key = _short(".".join(parts)) or "the whole file"
+        key = _short(".".join(parts))
         if item["type"] == "extra_forbidden":
             known = sorted({name for model in models for name in model.model_fields})
             near = difflib.get_close_matches(parts[-1], known, n=1)
@@ -45,7 +45,9 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
         else:
             message = item["msg"].removeprefix("Value error, ")
             given = "" if isinstance(item.get("input"), dict | list) else f" (got {reprlib.repr(item.get('input'))})"
-            sentences.append(f"{key}: {message[:1].lower()}{message[1:]}{given}.")
+            # A validator of the whole speaks for itself; a wrong type at the top needs a subject.
+            key = key or ("" if item["type"] == "value_error" else "the whole file")
+            sentences.append(f"{key + ': ' if key else ''}{message[:1].lower()}{message[1:]}{given}.")
     more = error.error_count() - len(sentences)
     return _one_line(" ".join(sentences) + (f" And {more} more." if more > 0 else ""))
 

@@ -46,8 +46,10 @@ class StreamConfig(StrictConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_name(cls, data: Any) -> Any:
-        return {"backbone": data} if isinstance(data, str) else data
+    def _from_backbone(cls, data: Any) -> Any:
+        # A backbone's name, or a backbone as `{"name": ..., "config": ...}`, stands for the stream it makes.
+        alone = isinstance(data, str) or (isinstance(data, dict) and "name" in data and "backbone" not in data)
+        return {"backbone": data} if alone else data
 
 
 class SequenceConfig(StrictConfig):

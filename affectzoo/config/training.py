@@ -62,7 +62,7 @@ class ExperimentConfig(StrictConfig):
 
     name: str
     output: str = "runs"
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     model: ModelConfig
     data: DataConfig
     pretrain: TrainConfig | None = None

@@ -65,6 +65,8 @@ def build(
     counts = identities or {"train": 60, "val": 12, "test": 24}
     if set(counts) != set(SPLITS):
         raise ConfigError(f"identities needs exactly the splits {', '.join(SPLITS)}, not {', '.join(counts)}")
+    if workers < 1:
+        raise ConfigError(f"workers must be at least 1, not {workers}")
     if duration_s < config.sequence.seconds:
         raise ConfigError(f"clips of {duration_s} s hold no sub-sequence of {config.sequence.seconds} s; raise duration_s")
     # The cache knows rows by these arguments: without the version, another renderer's rows would be taken for this one's.

@@ -38,7 +38,16 @@ def detect_reduced(detector: Detector, image: np.ndarray, side: int = DETECT_SID
         reduced = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     else:
         reduced = image
-    found = np.asarray(detector.detect(reduced), dtype=np.float32).reshape(-1, 5).copy()
+    # A detector may be anybody's: whatever goes wrong inside it is its error, told in one sentence.
+    try:
+        found = np.asarray(detector.detect(reduced), dtype=np.float32)
+    except Exception as error:
+        raise DetectorError(f"the face detector {type(detector).__name__} failed: {type(error).__name__}: {error}") from error
+    if found.size and (found.ndim != 2 or found.shape[1] != 5):
+        raise DetectorError(
+            f"the face detector {type(detector).__name__} must return [n, 5] (x0, y0, x1, y1, score), not {list(found.shape)}"
+        )
+    found = found.reshape(-1, 5).copy()
     found[:, [0, 2]] *= image.shape[1] / reduced.shape[1]
     found[:, [1, 3]] *= image.shape[0] / reduced.shape[0]
     usable = np.isfinite(found).all(axis=1) & (found[:, 2] > found[:, 0]) & (found[:, 3] > found[:, 1])

@@ -109,6 +109,7 @@ class MediaStream:
 
     Attributes:
         info: what the file holds.
+        duration_s: seconds by the headers; once the iteration has ended, seconds decoded of the streams asked for.
         warnings: sentences about what is missing or damaged; complete once the iteration has ended.
 
     Raises:
@@ -136,25 +137,26 @@ class MediaStream:
         if seconds <= 0:
             raise InputError(f"a sub-sequence must last longer than 0 seconds, not {seconds}")
         self.info = path if isinstance(path, MediaInfo) else probe(path)
+        self.duration_s = self.info.duration_s
         self.seconds = seconds
         self._frames, self._audio, self._detector = frames, audio, detector
         self._settings = TrackSettings(detect_every, lost_after_s, max_gap_s, min_track_s)
         self.warnings: list[str] = self._missing()
 
     def __iter__(self) -> Iterator[SubSequence]:
-        self.warnings = self._missing()
+        self.warnings, self.duration_s = self._missing(), self.info.duration_s
         video = VideoFrames(self.info)
         sound = AudioChunks(self.info, self._audio.sample_rate if self._audio is not None else 1)
         found = _Found()
         held: tuple[_Visual | None, _Sound | None] | None = None
         index = 0
         # One sub-sequence is held back: only when both halves are over is it known where in the last one the file ends.
-        for pair in zip_longest(self._visuals(video), self._sounds(sound)):
+        for pair in zip_longest(self._visuals(video), self._sounds(sound, found)):
             if held is not None:
                 yield found.note(self._join(index, *held, inside_s=self.seconds))
                 index += 1
             held = pair
-        duration_s = max(video.end_s, sound.end_s) or self.info.duration_s
+        self.duration_s = duration_s = max(video.end_s, sound.end_s) or self.info.duration_s
         rest_s = duration_s - index * self.seconds
         if held is not None:
             if index == 0 or held[0] is not None or video.end_s == 0 or rest_s >= _PADDING_S:
@@ -163,7 +165,7 @@ class MediaStream:
             # Nothing of the streams asked for decodes: the headers say how many masked rows the file has.
             for masked in range(subsequence_count(duration_s, self.seconds)):
                 yield self._join(masked, None, None, inside_s=self.seconds)
-        self.warnings += self._damage(video, sound, duration_s) + self._emptiness(found)
+        self.warnings += self._damage(video, sound, duration_s) + self._emptiness(sound, found)
 
     def _visuals(self, video: VideoFrames) -> Iterator[_Visual]:
         """The visual halves of sub-sequences 0, 1, 2, ... to the end of the video; none where there is no video."""
@@ -188,7 +190,7 @@ class MediaStream:
                 yield current
                 current = _Visual()
 
-    def _sounds(self, sound: AudioChunks) -> Iterator[_Sound]:
+    def _sounds(self, sound: AudioChunks, found: _Found) -> Iterator[_Sound]:
         """The audible halves of sub-sequences 0, 1, 2, ... to the end of the sound; none where there is no sound."""
         if self._audio is None:
             return
@@ -208,6 +210,7 @@ class MediaStream:
             return piece
 
         for chunk in sound:
+            found.peak = max(found.peak, float(np.abs(chunk.samples).max(initial=0.0)))
             samples = np.concatenate([samples, chunk.samples])
             decoded = np.concatenate([decoded, np.full(len(chunk.samples), chunk.decoded)])
             # One more than needed: the next start may lie one sample beyond this end.
@@ -248,22 +251,30 @@ class MediaStream:
             sentences.append(f"the file should last {declared_s:.1f} s but ends at {duration_s:.1f} s: it was cut short")
         return sentences
 
-    def _emptiness(self, found: _Found) -> list[str]:
+    def _emptiness(self, sound: AudioChunks, found: _Found) -> list[str]:
         sentences = []
         if found.frame and not found.face:
             sentences.append("no face was found: the visual stream is masked")
-        if self._audio is not None and self.info.audio is not None and not found.sound:
-            sentences.append("the audio track is silent: the audio stream is masked")
+        # Damage has been told already, and says better than the rest of the sound why nothing is heard.
+        if self._audio is not None and self.info.audio is not None and not found.sound and sound.problem is None:
+            if sound.end_s == 0:
+                what = "nothing of the audio track can be decoded"
+            elif found.peak < SILENCE_PEAK:
+                what = "the audio track is silent"
+            else:
+                what = "the sound is too short to be heard"
+            sentences.append(f"{what}: the audio stream is masked")
         return sentences
 
 
 @dataclass(slots=True)
 class _Found:
-    """What a file turned out to hold."""
+    """What a file turned out to hold; `peak` is that of its sound, `sound` whether a sub-sequence has enough of it."""
 
     frame: bool = False
     face: bool = False
     sound: bool = False
+    peak: float = 0.0
 
     def note(self, row: SubSequence) -> SubSequence:
         self.frame |= row.frame_decoded

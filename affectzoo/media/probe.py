@@ -25,6 +25,8 @@ DECODE_ERRORS = (av.error.FFmpegError, EOFError, ValueError, OverflowError, Zero
 
 #: "Media" formats with which FFmpeg answers to any text file.
 _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
+#: Formats whose header says when the file ends, counted from timestamp 0; those of others say how long it lasts.
+_TIMED_FROM_ZERO = {"matroska,webm", "ogg", "nut"}
 _SLOWEST_FPS, _FASTEST_FPS, _USUAL_FPS = 0.1, 1000.0, 25.0
 
 
@@ -64,7 +66,8 @@ class MediaInfo:
 
     Attributes:
         path: the file.
-        duration_s: seconds by the headers, 0 where they do not say; what is decoded may be shorter or longer.
+        duration_s: seconds from `zero_s` to the end by the headers, 0 where they do not say; what is decoded may be
+            shorter or longer.
         video, audio: None where there is no such track or nothing of it decodes.
         zero_s: the container's timestamp that is second 0: the earlier of the first frames of the two tracks.
         problems: sentences about tracks that exist but do not decode.
@@ -106,7 +109,7 @@ def probe(path: str | Path) -> MediaInfo:
     zero_s = min(starts)
     return MediaInfo(
         path=file,
-        duration_s=_declared_duration(file),
+        duration_s=_declared_duration(file, zero_s),
         video=None if video is None else _video_info(video, zero_s),
         audio=None if audio is None else _audio_info(audio, zero_s),
         zero_s=zero_s,
@@ -195,12 +198,21 @@ def _frames_per_second(stream: Any) -> float:
     return _USUAL_FPS
 
 
-def _declared_duration(file: Path) -> float:
+def _declared_duration(file: Path, zero_s: float) -> float:
+    """Seconds from `zero_s` to the end by the headers, 0 where they do not say."""
     with opened(file) as container:
         if container.duration:
-            return max(0.0, container.duration / av.time_base)
-        ends = [float(s.duration * s.time_base) for s in container.streams if s.duration and s.time_base]
-        return max(ends, default=0.0)
+            duration_s = container.duration / av.time_base
+        else:
+            duration_s = max(
+                (float(s.duration * s.time_base) for s in container.streams if s.duration and s.time_base), default=0
+            )
+        if container.format.name in _TIMED_FROM_ZERO:
+            return max(0.0, duration_s - zero_s)
+        if not duration_s or container.start_time is None:
+            return max(0.0, duration_s)
+        # The length counts from the first packet of any track, which may lie before the first frame that decodes.
+        return max(0.0, container.start_time / av.time_base + duration_s - zero_s)
 
 
 def frame_rotation(frame: Any) -> int:

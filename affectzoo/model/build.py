@@ -38,7 +38,13 @@ def create_detector(name: str, **config: Any) -> Any:
     """A face detector by registry name."""
     entry = find_component("detector", _named(name, {}))
     target = entry.resolve()
-    return target(**check_arguments(target, {}, config, f"detector {entry.name!r}"))
+    where = f"detector {entry.name!r}"
+    try:
+        return target(**check_arguments(target, {}, config, where))
+    except AffectzooError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{where} of {entry.provider} could not be built: {type(error).__name__}: {error}") from error
 
 
 def _named(name: str, config: Mapping[str, Any]) -> ComponentConfig:

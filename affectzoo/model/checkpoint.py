@@ -131,6 +131,8 @@ def load_weights(model: nn.Module, folder: Path) -> None:
             )
         if tensors[name].dtype != tensor.dtype:
             raise CheckpointError(f"{folder}: tensor {name!r} is {tensors[name].dtype}, the config asks for {tensor.dtype}")
+        if tensor.is_floating_point() and not bool(tensors[name].isfinite().all()):
+            raise CheckpointError(f"{folder}: tensor {name!r} holds values that are not numbers; the training had failed")
     model.load_state_dict(tensors, strict=True)
 
 

@@ -16,7 +16,7 @@ import av
 import cv2
 import numpy as np
 
-from affectzoo.errors import MediaError
+from affectzoo.errors import InputError, MediaError
 from affectzoo.media.decode import AudioChunks, MediaInfo, VideoFrames, probe
 from affectzoo.predict.drawing import Painter
 from affectzoo.predict.files import replacing
@@ -37,15 +37,19 @@ def write_overlay(timeline: Timeline, video: str | PathLike[str], path: str | Pa
     Args:
         timeline: predicted from `video`.
         video: any file with a video track.
-        path: where to write; parent folders are made.
+        path: where to write, ending in `.mp4`; parent folders are made.
 
     Raises:
         MediaError: `video` cannot be read or has no video track.
-        InputError: nothing can be written at `path`.
+        InputError: `path` has another suffix, is `video` itself, or cannot be written.
     """
+    if Path(path).suffix.lower() != ".mp4":
+        raise InputError(f"{path}: an overlay is written as .mp4; give this suffix")
     info = probe(video if isinstance(video, str) else Path(video))
     if info.video is None:
         raise MediaError(f"{info.path}: it has no video track to draw into; `--plot` shows the timeline of a sound recording")
+    if Path(path).exists() and Path(path).samefile(info.path):
+        raise InputError(f"{path} is the video itself, which an overlay must not replace; choose another name")
     with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         _encode(container, info, Painter(timeline, info.video.width, info.video.height))
     return Path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -39,7 +40,7 @@ def draw(timeline: Timeline, truth: Any = None) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    reference = _truth(truth)
+    reference = _truth(timeline, truth)
     has_plane = {"valence", "arousal"} <= set(timeline.columns)
     rows = len(timeline.targets)
     spacing = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)  # inches
@@ -60,7 +61,9 @@ def draw(timeline: Timeline, truth: Any = None) -> Figure:
             figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=9)
     if has_plane:
         _draw_plane(figure, figure.add_subplot(grid[:, 1]), timeline, reference)
-    figure.suptitle(Path(timeline.source).name or "timeline", x=0.012, ha="left", fontsize=12, fontweight="bold", color=_INK)
+    name = Path(timeline.source).name or "timeline"
+    # A dollar in a file's name begins no formula.
+    figure.suptitle(name, x=0.012, ha="left", fontsize=12, fontweight="bold", color=_INK, parse_math=False)
     return figure
 
 
@@ -72,18 +75,27 @@ def write(figure: Figure, path: str | PathLike[str]) -> Path:
     """
     if Path(path).suffix.lower() not in _FORMATS:
         raise InputError(f"{path}: a plot is written as {', '.join(_FORMATS)}; give one of these suffixes")
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        # A file name in a script that the font lacks is drawn as boxes; nobody at a terminal can do anything about it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         figure.savefig(temporary, dpi=150)
     return Path(path)
 
 
-def _truth(truth: Any) -> pd.DataFrame | None:
+def _truth(timeline: Timeline, truth: Any) -> pd.DataFrame | None:
     if truth is None:
         return None
     frame = getattr(truth, "frame", truth)
     if "time_s" not in getattr(frame, "columns", ()):
         raise InputError("the truth must be a DataFrame or a timeline with a column time_s beside those of the targets")
+    if not set(timeline.columns) & set(frame.columns):
+        raise InputError(f"the truth has no column to compare with; name one of {', '.join(timeline.columns)}")
     return frame.sort_values("time_s")
+
+
+def _end_s(timeline: Timeline) -> float:
+    """Where the time axis ends: the last point may lie beyond the end of the file, whose last sub-sequence is padded."""
+    return max([1e-3, timeline.duration_s, *timeline.frame["end_s"].tolist()])
 
 
 def _tracks(timeline: Timeline) -> list[tuple[int | None, pd.DataFrame]]:
@@ -117,7 +129,7 @@ def _draw_curves(axes: Axes, timeline: Timeline, target: TargetConfig, truth: pd
     if np.isfinite(drawn).any():
         low, high = min(low, float(np.nanmin(drawn))), max(high, float(np.nanmax(drawn)))
     axes.set_ylim(low - room, high + room)
-    axes.set_xlim(0.0, max(timeline.duration_s, 1e-3))
+    axes.set_xlim(0.0, _end_s(timeline))
     if target.kind != "categorical" and target.low < 0 < target.high:
         axes.axhline(0.0, color="#999999", linewidth=0.8, zorder=1)
     axes.set_ylabel(f"{target.name} ({target.unit})" if target.unit and target.unit.lower() != target.name else target.name)
@@ -267,7 +279,7 @@ def _draw_path(axes: Axes, timeline: Timeline, number: int | None, rows: pd.Data
     colour = face_colour(number)
     pale = tuple(1 - 0.25 * (1 - part) for part in to_rgb(colour))
     colours: Any = "viridis_r" if by_time else LinearSegmentedColormap.from_list("face", [pale, colour])
-    scale = Normalize(0.0, max(timeline.duration_s, 1e-3))
+    scale = Normalize(0.0, _end_s(timeline))
     points = np.stack([valence, arousal], axis=1)
     whole = np.asarray(np.isfinite(points).all(axis=1))
     if not whole.any():

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from affectzoo.errors import InputError, MediaError
+from affectzoo.errors import AffectzooError, InputError, MediaError, PredictionError
 from affectzoo.media.faces import Detector, auto_detector
 from affectzoo.media.pipeline import MediaStream, SubSequence
 from affectzoo.media.prefetch import prefetch
@@ -26,6 +26,9 @@ from affectzoo.registry import ComponentSpec, registry
 
 #: Told the seconds done and the file's length in seconds (None where it does not say).
 Progress = Callable[[float, float | None], None]
+
+#: A path that begins so was meant as an address; `pathlib` leaves one slash of the two.
+_URLS = ("http:/", "https:/", "rtsp:/", "rtmp:/")
 
 
 class Predictor:
@@ -87,10 +90,22 @@ class Predictor:
 
         Raises:
             MediaError: the file cannot be read, or holds no track that this model takes.
+            PredictionError: a part of the model failed, or gave values that are not numbers.
         """
+        if str(path).startswith(_URLS):
+            raise MediaError(f"{path}: addresses are not read; download the file and give its path")
+        try:
+            return self._predict(Path(path), progress)
+        except AffectzooError:
+            raise
+        except Exception as error:
+            # Backbones and fusions may be anybody's: one file's trouble is told in one sentence and stops no other file.
+            raise PredictionError(f"{path}: {type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}") from error
+
+    def _predict(self, path: Path, progress: Progress | None) -> Timeline:
         sequence = self.model.config.sequence
         stream = MediaStream(
-            Path(path),
+            path,
             seconds=sequence.seconds,
             frames=self._encoder.frames,
             audio=self._encoder.audio,
@@ -122,6 +137,7 @@ class Predictor:
             targets=self.model.config.targets,
             detector=detector_name(self.detector),
             warnings=stream.warnings,
+            duration_s=stream.duration_s,
             clip_level=self.model.head.pool is not None,
         )
 
@@ -161,9 +177,11 @@ def _device(chosen: str | torch.device | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(chosen)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {str(chosen)!r} cannot be used here: {str(error).splitlines()[0]}") from error
+        # Reading it back: a meta device takes tensors but computes nothing.
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        known = "cpu or cuda" if torch.cuda.is_available() else "cpu"
+        raise InputError(f"device {str(chosen)!r} cannot be used here; use {known}") from error
     return device
 
 

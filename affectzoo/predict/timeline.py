@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 #: Columns before and after those of the targets.
 LEADING = ("time_s", "start_s", "end_s", "face_id")
-TRAILING = ("face_present", "audio_present", "box_x0", "box_y0", "box_x1", "box_y1")
+FLAGS = ("face_present", "audio_present")
+TRAILING = (*FLAGS, "box_x0", "box_y0", "box_x1", "box_y1")
+#: What a CSV file may say in the columns that are true or false.
+_WORDS = {"true": True, "false": False, "1": True, "0": False}
 
 
 class Timeline:
@@ -31,7 +34,8 @@ class Timeline:
     row without a face is predicted from the sound alone. Columns:
 
     - `time_s`, `start_s`, `end_s`: middle, start and end of the sub-sequence, seconds since the start of the file. (For a
-      clip-level model, of the window: windows overlap.)
+      clip-level model, of the window: windows overlap.) Sub-sequences have one length, so the last row's `end_s` may
+      lie beyond the end of the file.
     - `face_id`: Int64, missing where no face is followed.
     - one column for each target, in its own unit; `target.class` with a probability for each class of a categorical one.
       NaN where the model was given nothing at that time.
@@ -41,6 +45,7 @@ class Timeline:
 
     Attributes:
         frame: the DataFrame.
+        duration_s: seconds that the file lasts; the end of the last row where that was not given.
         source: the media file.
         model: where the model came from.
         targets: what the columns mean: kind, range, unit, classes.
@@ -59,6 +64,7 @@ class Timeline:
         detector: str = "",
         warnings: Sequence[str] = (),
         clip_level: bool = False,
+        duration_s: float | None = None,
     ) -> None:
         self.targets = tuple(targets)
         self.columns = tuple(column for target in self.targets for column in target.columns)
@@ -66,6 +72,7 @@ class Timeline:
         self.source, self.model, self.detector = source, model, detector
         self.warnings = list(warnings)
         self.clip_level = clip_level
+        self._duration_s = duration_s
 
     @classmethod
     def from_rows(cls, rows: Sequence[Row], *, targets: Sequence[TargetConfig], **details: Any) -> Timeline:
@@ -95,11 +102,16 @@ class Timeline:
             targets: what its columns mean; None for standard ones such as valence and arousal.
 
         Raises:
-            DataError: no such file, not a timeline, or a target without a standard meaning.
+            DataError: no such file, not a timeline, a value of the wrong kind, or a target without a standard meaning.
         """
         try:
-            frame = pd.read_csv(path)
-        except (OSError, ValueError) as error:
+            # As text, because pandas would take any word for true.
+            frame = pd.read_csv(path, dtype=dict.fromkeys(FLAGS, "str"))
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: there is no such file; check the path") from error
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        except ValueError as error:
             raise DataError(f"{path} cannot be read as a timeline: {str(error).splitlines()[0]}") from error
         missing = [name for name in (*LEADING, *TRAILING) if name not in frame]
         if missing:
@@ -113,7 +125,8 @@ class Timeline:
         absent = [column for target in targets for column in target.columns if column not in frame]
         if absent:
             raise DataError(f"{path} has no column {absent[0]!r}")
-        return cls(frame, targets=targets)
+        columns = [column for target in targets for column in target.columns]
+        return cls(_parsed(frame, columns, path), targets=targets)
 
     def to_csv(self, path: str | PathLike[str]) -> Path:
         """Write a CSV file with a header; parent folders are made. Raises `InputError` where nothing can be written."""
@@ -134,6 +147,9 @@ class Timeline:
         Args:
             path: `.png`, `.svg` or `.pdf`.
             truth: a DataFrame, or another timeline, with `time_s` and target columns; drawn dashed.
+
+        Raises:
+            InputError: another suffix, nothing can be written there, or a truth without any of the columns.
         """
         from affectzoo.predict.plots import draw, write
 
@@ -147,7 +163,7 @@ class Timeline:
 
         Raises:
             MediaError: the file has no video.
-            InputError: nothing can be written at `path`.
+            InputError: `path` does not end in `.mp4`, is `video` itself, or cannot be written.
         """
         from affectzoo.predict.overlay import write_overlay
 
@@ -160,8 +176,8 @@ class Timeline:
 
     @property
     def duration_s(self) -> float:
-        """Seconds covered, from the start of the file to the end of the last row."""
-        return max(self.frame["end_s"].tolist(), default=0.0)
+        """Seconds that the file lasts; where that is not known, those to the end of the last row."""
+        return self._duration_s if self._duration_s is not None else max(self.frame["end_s"].tolist(), default=0.0)
 
     def summary(self) -> str:
         """Duration, faces, how much of the time has a face and sound, and the mean (clip-level: median) of each target."""
@@ -172,7 +188,7 @@ class Timeline:
         seen, heard = (np.mean(by_time[name]) for name in ("face_present", "audio_present"))
         faces = len(self.faces)
         first = (
-            f"{name}: {self.duration_s:.1f} s, {faces or 'no'} face{'' if faces == 1 else 's'}; "
+            f"{name}: {_seconds(self.duration_s)}, {faces or 'no'} face{'' if faces == 1 else 's'}; "
             f"a face in {seen:.0%} of the time, sound in {heard:.0%}"
         )
         # Every column is NaN in the same rows: those in which the model was given nothing.
@@ -189,7 +205,8 @@ class Timeline:
         return len(self.frame)
 
     def __repr__(self) -> str:
-        return f"Timeline({Path(self.source).name!r}, {len(self)} rows, {self.duration_s:.1f} s, {', '.join(self.columns)})"
+        length = _seconds(self.duration_s)
+        return f"Timeline({Path(self.source).name!r}, {len(self)} rows, {length}, {', '.join(self.columns)})"
 
     def _repr_html_(self) -> str:
         """For notebooks: the summary over the first and last rows."""
@@ -202,9 +219,32 @@ class Timeline:
 def _typed(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """The columns in their order with their types."""
     ordered = frame.loc[:, [*LEADING, *columns, *TRAILING]]
-    types: dict[str, Any] = dict.fromkeys(ordered.columns, "float64")
-    types |= {"face_id": "Int64", "face_present": "bool", "audio_present": "bool"}
-    return ordered.astype(types).reset_index(drop=True)
+    return ordered.astype({name: _type(name) for name in ordered.columns}).reset_index(drop=True)
+
+
+def _type(column: str) -> Any:
+    return "bool" if column in FLAGS else "Int64" if column == "face_id" else "float64"
+
+
+def _parsed(frame: pd.DataFrame, columns: Sequence[str], path: str | PathLike[str]) -> pd.DataFrame:
+    """The columns of a file that anybody may have edited, with their types; `DataError` names one that has another."""
+    parsed: dict[str, pd.Series] = {}
+    for name in (*LEADING, *columns, *TRAILING):
+        wanted = "True or False" if name in FLAGS else "whole numbers" if name == "face_id" else "numbers"
+        try:
+            # Another word becomes NaN, which is refused below: pandas would take it for true.
+            given = frame[name].str.strip().str.lower().map(_WORDS) if name in FLAGS else frame[name]
+            parsed[name] = pd.Series(given.astype(_type(name)))
+            is_complete = name not in (*FLAGS, *LEADING[:3]) or bool(given.notna().to_numpy().all())
+        except (ValueError, TypeError, OverflowError) as error:
+            raise DataError(f"{path}: the column {name!r} must hold {wanted}") from error
+        if not is_complete:
+            raise DataError(f"{path}: the column {name!r} must hold {wanted} in every row")
+    return pd.DataFrame(parsed)
+
+
+def _seconds(duration_s: float) -> str:
+    return f"{duration_s:.1f} s" if duration_s >= 1 else f"{duration_s:.2f} s"
 
 
 def _number(target: TargetConfig, value: float) -> str:

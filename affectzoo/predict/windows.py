@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from affectzoo.errors import PredictionError
 from affectzoo.media.windows import OverlapAverage, SlidingWindows
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.predict.features import Step, chunks
@@ -69,6 +70,10 @@ class WindowFuser:
         for chunk in chunks(full, self.batch_size):
             features, masks = self._tensors([windows[i] for i in chunk])
             predicted = self._probabilities(self.model.forward_features(features, masks)).double().cpu().numpy()
+            if not np.isfinite(predicted).all():
+                raise PredictionError(
+                    f"the model {self.model.source} gave values that are not numbers; its weights or a part of it are broken"
+                )
             for i, values in zip(chunk, predicted, strict=True):
                 outputs[i] = values if pooled else values[: len(windows[i])]
         return outputs

@@ -23,7 +23,7 @@ from affectzoo.errors import AffectzooError, ConfigError, DataError
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.build import check_arguments
 from affectzoo.objectives.losses import LOSSES
-from affectzoo.registry import registry
+from affectzoo.registry import Entry, registry
 from affectzoo.train.augment import augment
 from affectzoo.train.evaluate import predict_split, scores, subjects_of
 from affectzoo.train.features import OnFeatures, encode_windows
@@ -43,6 +43,7 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None) 
     check(experiment)
     accelerator = accelerator or Accelerator(mixed_precision=experiment.precision)
     folder = run_folder(experiment)
+    make_folder(folder)
     single = {}
     for name, alone in stream_experiments(experiment).items():
         if not is_done(alone, accelerator):
@@ -92,6 +93,7 @@ def check(experiment: ExperimentConfig) -> None:
     for name, settings in (("train", experiment.train), ("pretrain", experiment.pretrain)):
         if settings is not None and (settings.window_hop or 1) > length:
             raise ConfigError(f"{name}.window_hop {settings.window_hop} is longer than a window of {length} steps")
+    dataset_of(experiment)
     if experiment.model.head.pool is not None:
         raise ConfigError("training in this release is for sub-sequence targets: leave head.pool out")
     if experiment.pretrain is not None:
@@ -162,15 +164,19 @@ def evaluate(
     return scores(predict_split(accelerator, network, loader), model.columns)
 
 
+def dataset_of(experiment: ExperimentConfig) -> tuple[Entry, dict[str, Any]]:
+    """The registry entry of the experiment's dataset and the full arguments of its builder, every key checked."""
+    entry = registry().find("dataset", experiment.data.name)
+    given = {"config": experiment.model}
+    return entry, check_arguments(entry.resolve(), given, dict(experiment.data.config), f"dataset {entry.name!r}")
+
+
 def load_splits(experiment: ExperimentConfig, model: AffectModel, accelerator: Accelerator) -> dict[str, WindowDataset]:
     """Build the dataset for the model's inputs; the main process prepares it, the others read its cache."""
-    entry = registry().find("dataset", experiment.data.name)
-    target = entry.resolve()
-    given = {"config": model.config}
-    arguments = check_arguments(target, given, dict(experiment.data.config), f"dataset {entry.name!r}")
+    entry, arguments = dataset_of(experiment)
     try:
         with accelerator.main_process_first():
-            rows = target(**given, **arguments)
+            rows = entry.resolve()(config=model.config, **arguments)
     except AffectzooError:
         raise
     except Exception as error:
@@ -222,6 +228,14 @@ def run_folder(experiment: ExperimentConfig) -> Path:
     return Path(experiment.output) / experiment.name / f"seed{experiment.seed}"
 
 
+def make_folder(folder: Path) -> None:
+    """Make a run's folder before any work is done for it; several processes may do so at once."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"output: {folder} cannot be made: {error.strerror or error}; choose another") from error
+
+
 def is_done(experiment: ExperimentConfig, accelerator: Accelerator) -> bool:
     """Whether this very experiment has already ended here; asked by every process before any of them writes."""
     folder = run_folder(experiment)
@@ -235,7 +249,6 @@ def write_config(experiment: ExperimentConfig, model: AffectModel, folder: Path,
     """Save what was asked for (`experiment.json`) and with every default filled in (`config.json`); start the log."""
     if not accelerator.is_main_process:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").unlink(missing_ok=True)
     resolved = experiment.model_copy(update={"model": model.config})
     write_text(folder / "experiment.json", json.dumps(experiment.to_json(), indent=2) + "\n")

@@ -124,6 +124,61 @@ def test_silence_is_masked_and_said(tmp_path, clips):
     assert media.warnings == ["the audio track is silent: the audio stream is masked"]
 
 
+def test_sound_too_short_for_any_row_is_not_called_silent(tmp_path, clips):
+    path = clips.render_video(
+        tmp_path / "click.mkv", times=clips.even_times(6, 30), sound=clips.tone(0.3, 16_000), audio_codec="pcm_s16le"
+    )
+    media = stream(path)
+    assert not any(r.audio_present for r in media)
+    assert media.warnings == ["the sound is too short to be heard: the audio stream is masked"]
+
+
+def test_damaged_sound_is_complained_of_once(tmp_path, clips, monkeypatch):
+    def damaged(self):
+        self.problem = "the audio is damaged"
+        yield from ()
+
+    monkeypatch.setattr(AudioChunks, "_chunks", damaged)
+    media = stream(clips.render_video(tmp_path / "clip.mp4", times=clips.even_times(2, 30), sound=clips.tone(2, 16_000)))
+    list(media)
+    assert media.warnings == ["the audio is damaged"]
+
+
+@pytest.mark.parametrize("name", ["late.mkv", "late.mp4", "late.ts"])
+def test_a_late_start_is_not_a_cut(tmp_path, clips, name):
+    path = clips.render_video(
+        tmp_path / name, times=clips.even_times(4, 25, 3.0), sound=clips.tone(4, 16_000), sound_start_s=3.0
+    )
+    media = stream(path)
+    assert media.info.duration_s == pytest.approx(4.0, abs=0.2)
+    list(media)
+    assert media.warnings == []
+
+
+def test_a_late_file_that_is_cut_is_still_said_to_be(tmp_path, clips):
+    path = clips.render_video(
+        tmp_path / "late.mkv", times=clips.even_times(6, 25, 3.0), codec="mjpeg", sound=clips.tone(6, 16_000), sound_start_s=3.0
+    )
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    media = stream(path)
+    list(media)
+    assert len(media.warnings) == 1
+    assert "should last 6.1 s but ends at 3.0 s" in media.warnings[0]
+
+
+@pytest.mark.parametrize(("frames", "audio", "expected"), [(FRAMES, SOUND, 3.0), (FRAMES, None, 2.0), (None, SOUND, 3.0)])
+def test_the_duration_is_that_of_the_streams_asked_for(tmp_path, clips, frames, audio, expected):
+    path = clips.render_video(
+        tmp_path / "clip.mkv", times=clips.even_times(2, 30), sound=clips.tone(3, 16_000), audio_codec="pcm_s16le"
+    )
+    media = stream(path, frames=frames, audio=audio)
+    assert media.duration_s == pytest.approx(3.0, abs=0.05)
+    rows = list(media)
+    assert media.duration_s == pytest.approx(expected, abs=0.05)
+    assert rows[-1].end_s >= media.duration_s
+
+
 def test_a_gap_in_the_video_is_masked_slot_by_slot(tmp_path, clips):
     times = [t for t in clips.even_times(4, 30) if not 1.0 <= t < 2.5]
     path = clips.render_video(tmp_path / "gap.mkv", times=times)

@@ -173,6 +173,11 @@ def test_a_tensor_of_another_dtype_than_the_config_says_is_named(saved):
     assert "is torch.float32, the config asks for torch.float16" in refusal(saved)
 
 
+def test_weights_that_are_no_numbers_are_named(saved):
+    edit_weights(saved, lambda tensors: next(t for n, t in tensors.items() if n.startswith("head.")).fill_(torch.nan))
+    assert "tensor 'head." in refusal(saved)
+
+
 def test_single_and_index_together_are_ambiguous(saved):
     (saved / "model.safetensors.index.json").write_text("{}")
     assert "holds both model.safetensors and model.safetensors.index.json" in refusal(saved)

@@ -76,6 +76,20 @@ def test_without_video_or_room_to_write_one_sentence(make_clip, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
+def test_another_suffix_and_the_video_itself_are_refused(make_clip, tmp_path):
+    timeline = Timeline.from_rows([row(0)], targets=VALENCE_AROUSAL)
+    clip = make_clip("clip.mp4.mkv").rename(tmp_path / "clip.mp4")
+    (tmp_path / "link.mp4").symlink_to(clip)
+    before = clip.read_bytes()
+    with pytest.raises(InputError, match=r"\.mp4"):
+        timeline.overlay(clip, tmp_path / "overlay.txt")
+    for same in (clip, tmp_path / "link.mp4"):
+        with pytest.raises(InputError, match="the video itself"):
+            timeline.overlay(clip, same)
+    assert clip.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "link.mp4"]
+
+
 def test_an_interrupted_overlay_leaves_nothing(make_clip, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import affectzoo
-from affectzoo.errors import AffectzooError, InputError, MediaError, UnknownNameError
+from affectzoo.errors import AffectzooError, InputError, MediaError, PredictionError, UnknownNameError
 from affectzoo.media.audio import LogMel
 from affectzoo.media.crops import frames_to_tensor
 from affectzoo.media.pipeline import MediaStream
@@ -163,8 +163,9 @@ def test_an_error_in_the_model_ends_the_decoding_thread(make_model, make_clip, d
     model = make_model()
     predictor = Predictor(model, detector=detector, batch_size=1, device="cpu")
     model.backbones["visual"].forward = lambda _: 1 / 0
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(PredictionError, match="ZeroDivisionError") as caught:
         predictor(make_clip(duration_s=8.0))
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert not [t for t in threading.enumerate() if t.name == "affectzoo-prefetch"]
 
 
@@ -186,7 +187,8 @@ def test_detectors_by_name_and_by_what_they_are(make_model, make_clip):
         ({"overlap": -0.1}, "overlap"),
         ({"batch_size": 0}, "batch_size"),
         ({"detect_every": 0}, "detect_every"),
-        ({"device": "nonsense"}, "device"),
+        ({"device": "nonsense"}, "device 'nonsense' cannot be used here; use cpu"),
+        ({"device": "meta"}, "device 'meta' cannot be used here"),
     ],
 )
 def test_options_out_of_range_are_refused_at_once(make_model, detector, option, message):
@@ -216,6 +218,34 @@ def test_several_files_go_on_after_a_bad_one_when_asked(make_model, make_clip, d
     assert isinstance(collected[1], Timeline)
     with pytest.raises(InputError, match="on_error"):
         predict(make_model(), [good], on_error="ignore", **options)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"), [(lambda _: 1 / 0, "failed: ZeroDivisionError"), (lambda _: np.ones((1, 4)), r"must return \[n, 5\]")]
+)
+def test_a_broken_detector_is_named_and_stops_no_other_file(make_model, make_clip, found, words):
+    class Broken:
+        def detect(self, image):
+            return found(image)
+
+    collected = predict(make_model(), [make_clip(duration_s=1.0)] * 2, on_error="collect", detector=Broken(), device="cpu")
+    assert len(collected) == 2
+    for error in collected:
+        with pytest.raises(AffectzooError, match=f"Broken {words}"):
+            raise error
+
+
+def test_values_that_are_no_numbers_are_an_error_and_not_a_gap(make_model, make_clip, detector):
+    model = make_model()
+    with torch.no_grad():
+        next(model.head.parameters()).fill_(torch.nan)
+    with pytest.raises(PredictionError, match="not numbers"):
+        Predictor(model, detector=detector, device="cpu")(make_clip(duration_s=1.0))
+
+
+def test_an_address_is_not_taken_for_a_file(make_model, detector):
+    with pytest.raises(MediaError, match="download the file"):
+        Predictor(make_model(), detector=detector, device="cpu")("https://example.org/clip.mp4")
 
 
 def test_a_saved_model_predicts_by_its_folder(make_model, make_clip, detector, tmp_path):

@@ -63,7 +63,38 @@ def test_what_is_not_a_timeline_is_not_read(timeline, tmp_path):
     Timeline(timeline.frame.rename(columns={"valence": "joy"}), targets=[TargetConfig(name="joy")]).to_csv(tmp_path / "joy.csv")
     with pytest.raises(DataError, match="'joy'"):
         Timeline.read_csv(tmp_path / "joy.csv")
+    with pytest.raises(DataError) as caught:
+        Timeline.read_csv(tmp_path / "missing.csv")
+    assert str(caught.value) == f"{tmp_path / 'missing.csv'}: there is no such file; check the path"
     assert Timeline.read_csv(tmp_path / "joy.csv", targets=[TargetConfig(name="joy")]).columns == ("joy",)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("time_s", value) for value in ("soon", "")),
+        *(("face_id", value) for value in ("Ann", "0.5")),
+        *(("face_present", value) for value in ("maybe", "", "2")),
+        ("audio_present", "yes"),
+        ("valence", "high"),
+        ("box_x0", "left"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_by_its_column(timeline, tmp_path, column, value):
+    table = pd.read_csv(timeline.to_csv(tmp_path / "va.csv"), dtype="str")
+    table.loc[3, column] = value
+    table.to_csv(tmp_path / "va.csv", index=False)
+    with pytest.raises(DataError, match=f"'{column}'") as caught:
+        Timeline.read_csv(tmp_path / "va.csv")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("TRUE", "false"), ("1", "0")])
+def test_true_and_false_may_be_written_in_several_ways(timeline, tmp_path, yes, no):
+    table = pd.read_csv(timeline.to_csv(tmp_path / "va.csv"), dtype="str").replace({"True": yes, "False": no})
+    table.to_csv(tmp_path / "va.csv", index=False)
+    back = Timeline.read_csv(tmp_path / "va.csv")
+    pd.testing.assert_frame_equal(back.frame, timeline.frame, atol=1e-6)
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(timeline, tmp_path, monkeypatch):
@@ -100,6 +131,15 @@ def test_words(timeline):
     assert second.startswith("mean valence +0.")
     assert "interview.mp4" in timeline._repr_html_()
     assert "dark" in timeline._repr_html_()
+
+
+def test_the_length_is_that_of_the_file_where_it_is_known():
+    short = Timeline.from_rows([row(0)], source="a.mp4", targets=VALENCE_AROUSAL, duration_s=0.03)
+    assert short.duration_s == 0.03
+    assert short.summary().startswith("a.mp4: 0.03 s, 1 face;")
+    assert "0.03 s" in repr(short)
+    # The point at half a second is drawn all the same.
+    assert short.plot().axes[0].get_xlim() == (0.0, 1.0)
 
 
 def test_words_about_little():
@@ -150,3 +190,14 @@ def test_plot_refuses_what_it_cannot_write_or_compare(timeline, tmp_path):
         timeline.plot(tmp_path / "plot.txt")
     with pytest.raises(InputError, match="time_s"):
         timeline.plot(truth=pd.DataFrame({"valence": [1.0]}))
+    with pytest.raises(InputError, match="valence, arousal"):
+        timeline.plot(truth=pd.DataFrame({"time_s": [1.0], "Valence": [1.0]}))
+    timeline.plot(truth=pd.DataFrame({"time_s": [1.0], "arousal": [1.0]}))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+@pytest.mark.parametrize("name", ["面接.mp4", r"$\x$.mp4"])
+def test_a_plot_is_titled_by_any_file_name_in_silence(tmp_path, recwarn, name, suffix):
+    timeline = Timeline.from_rows([row(0)], source=name, targets=VALENCE_AROUSAL)
+    timeline.plot(tmp_path / f"plot{suffix}")
+    assert not recwarn.list

@@ -63,6 +63,18 @@ def test_a_mistake_is_found_before_the_streams_are_trained(make_experiment, expe
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_cannot_be_made_is_named_before_any_work(make_experiment, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"output: .*choose another"):
+        train(make_experiment(output=str(tmp_path / "file")))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range_is_a_sentence(make_experiment, seed):
+    with pytest.raises(ConfigError, match="seed"):
+        make_experiment(seed=seed)
+
+
 def test_an_unknown_dataset_is_named_with_what_there_is(make_experiment, tmp_path):
     with pytest.raises(UnknownNameError, match=r"'renderd'.*rendered"):
         train(make_experiment(output=str(tmp_path), data={"name": "renderd"}))

@@ -30,6 +30,8 @@ class HaarDetector:
     """
 
     def __init__(self, min_size: int = 24) -> None:
+        if not isinstance(min_size, int) or min_size < 1:
+            raise DetectorError(f"min_size must be a positive number of pixels, not {min_size!r}")
         self.min_size = min_size
         folder = getattr(getattr(cv2, "data", None), "haarcascades", None)
         if not hasattr(cv2, "CascadeClassifier") or folder is None or not (Path(folder) / _CASCADE).is_file():
