@@ -54,8 +54,9 @@ class SubSequence:
         faces: face number -> crops; faces that are in none of the slots are left out.
         audio: `[S]` float32 mono in -1..1, `round(seconds * sample_rate)` samples, zeros where there is none; None
             where no audio was asked for.
-        audio_present: at least half of the part of this sub-sequence that lies in the file has sound, and it is not
-            digital silence (a peak under -80 dBFS): a muted microphone says nothing about a person.
+        audio_present: at least half of this sub-sequence has sound (of the part that lies in the file, where the file is
+            shorter than one sub-sequence), and it is not digital silence (a peak under -80 dBFS): a muted microphone says
+            nothing about a person.
         frame_decoded: at least one slot has a video frame, with or without a face.
     """
 
@@ -232,7 +233,10 @@ class MediaStream:
             rate = self._audio.sample_rate
             sound = sound or _Sound(np.zeros(sample_count(self.seconds, rate), np.float32))
             samples = sound.samples
-            audible = sound.decoded >= max(1.0, 0.5 * inside_s * rate) and float(np.abs(samples).max()) >= SILENCE_PEAK
+            # A tail of sound in a sub-sequence of padding is like nothing a model was trained on. Only a file that is
+            # shorter than one sub-sequence has nothing better.
+            needed_s = 0.5 * (self.seconds if index > 0 else inside_s)
+            audible = sound.decoded >= max(1.0, needed_s * rate) and float(np.abs(samples).max()) >= SILENCE_PEAK
         return SubSequence(index, start_s, end_s, faces, samples, audible, visual.frame_decoded)
 
     def _missing(self) -> list[str]:

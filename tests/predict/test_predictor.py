@@ -42,7 +42,7 @@ def plainly(model, path, detector, hop):
 
 
 @pytest.mark.parametrize(
-    ("duration_s", "overlap", "batch_size"), [(5.0, 0.5, 3), (5.0, 0.75, 16), (3.9, 0.0, 1), (0.9, 0.5, 4)]
+    ("duration_s", "overlap", "batch_size"), [(5.0, 0.5, 3), (5.0, 0.75, 16), (3.9, 0.0, 1), (1.1, 0.5, 4)]
 )
 def test_a_file_predicts_like_its_parts_and_each_is_encoded_once(
     make_model, make_clip, detector, duration_s, overlap, batch_size
