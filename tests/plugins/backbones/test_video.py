@@ -68,7 +68,7 @@ def test_torchvision_equals_the_wrapped_network():
 def test_i3d_has_the_public_checkpoints_tensors():
     listing = TEST_DATA / "checkpoints" / "i3d_rgb_imagenet.json"
     if not listing.is_file():
-        pytest.skip("no test data beside the repository")
+        pytest.skip("shared data absent")
     public = {name: tuple(shape) for name, shape in json.loads(listing.read_text())["tensors"].items()}
     ours = {name: tuple(value.shape) for name, value in I3D().state_dict().items()}
     assert ours == {name: shape for name, shape in public.items() if not name.startswith("logits.")}
