@@ -46,8 +46,8 @@ def main() -> None:
             video = write_clip(clip, Path(folder) / "clip.mp4")
             for name, predictor in predictors.items():
                 frame = predictor(video).frame
-                grid = np.linspace(frame["start_s"], np.minimum(frame["end_s"], options.seconds), 16, axis=1)
-                truth[name].append(clip.affect(grid.ravel()).reshape(len(frame), 16, 2).mean(axis=1))
+                start_s, end_s = frame["start_s"].to_numpy(), frame["end_s"].to_numpy()
+                truth[name].append(clip.mean_affect(start_s, np.minimum(end_s, options.seconds) - start_s))
                 predicted[name].append(frame[COLUMNS].to_numpy(dtype=float))
                 faces[name] += float(frame["face_present"].mean()) / options.clips
     print("| detector | CCC valence | CCC arousal | face found |")

@@ -34,9 +34,8 @@ def run_demo(folder: Path, *, seconds: float, model: str, detector: str) -> None
     timeline, took = timed(predictor, video)
 
     frame = timeline.frame
-    # The label of a sub-sequence is the mean of the curve over it, as in training.
-    grid = np.linspace(frame["start_s"], np.minimum(frame["end_s"], seconds), 16, axis=1)
-    truth = clip.affect(grid.ravel()).reshape(len(frame), 16, 2).mean(axis=1)
+    start_s, end_s = frame["start_s"].to_numpy(), frame["end_s"].to_numpy()
+    truth = clip.mean_affect(start_s, np.minimum(end_s, seconds) - start_s)
     predicted = torch.tensor(frame[["valence", "arousal"]].to_numpy(dtype=float))
     agreement = ccc(predicted, torch.from_numpy(truth), predicted.isfinite().all(dim=1))
 

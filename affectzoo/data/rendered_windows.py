@@ -122,11 +122,10 @@ def _one_thread() -> Iterator[None]:
 def prepare(
     clip: RenderedClip, wanted: dict[str, StreamInput], seconds: float, targets: list[str], box_jitter: float
 ) -> ClipRow:
-    """One rendered clip as a prepared row; a sub-sequence's label is the mean of the curve over it."""
+    """One rendered clip as a prepared row."""
     count = int(clip.duration_s / seconds + 1e-6)
     starts = np.arange(count) * seconds
-    offsets = (np.arange(16) + 0.5) / 16 * seconds
-    curves = clip.affect((starts[:, None] + offsets).ravel()).reshape(count, 16, 2).mean(axis=1)
+    curves = clip.mean_affect(starts, seconds)
     inputs, present = {}, {}
     for name, given in wanted.items():
         if isinstance(given, FramesInput):

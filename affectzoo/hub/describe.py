@@ -8,7 +8,7 @@ from typing import Any
 
 from affectzoo.errors import UnknownNameError
 from affectzoo.hub.cards import card_text
-from affectzoo.registry import KINDS, Entry, ModelSpec, registry
+from affectzoo.registry import KINDS, Entry, ModelSpec, registry, suggestion
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,8 @@ def info(name: str) -> Description:
         except UnknownNameError:
             continue
     if not found:
-        import difflib
-
         known = sorted({n for kind in KINDS for n in registry().names(kind)})
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-        raise UnknownNameError(f"nothing is called {name!r}.{hint} `affectzoo list` names everything.")
+        raise UnknownNameError(f"nothing is called {name!r}.{suggestion(name, known)} `affectzoo list` names everything.")
     return _describe(found[0])
 
 

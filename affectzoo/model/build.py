@@ -38,13 +38,7 @@ def create_detector(name: str, **config: Any) -> Any:
     """A face detector by registry name."""
     entry = find_component("detector", _named(name, {}))
     target = entry.resolve()
-    where = f"detector {entry.name!r}"
-    try:
-        return target(**check_arguments(target, {}, config, where))
-    except AffectzooError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"{where} of {entry.provider} could not be built: {type(error).__name__}: {error}") from error
+    return _construct(target, check_arguments(target, {}, config, f"detector {entry.name!r}"), entry)
 
 
 def _named(name: str, config: Mapping[str, Any]) -> ComponentConfig:
@@ -72,19 +66,24 @@ def build(kind: str, config: ComponentConfig, **given: Any) -> Any:
         given = {"variant": entry.variant, **given}
     where = f"{kind} {entry.name!r}"
     arguments = check_arguments(target, given, dict(config.config), where)
-    try:
-        module = target(**given, **arguments)
-    except AffectzooError:
-        raise
-    except Exception as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ConfigError(f"{where} of {entry.provider} could not be built: {type(error).__name__}: {reason}") from error
+    module = _construct(target, {**given, **arguments}, entry)
     _check_contract(kind, module, f"{where} of {entry.provider}")
     saved = arguments if module.saved_config is None else module.saved_config
     module.component = ComponentConfig(
         name=entry.name, distribution=entry.distribution, version=entry.version or None, config=_as_json(saved, where)
     )
     return module
+
+
+def _construct(target: Any, arguments: Mapping[str, Any], entry: Entry) -> Any:
+    """Call the target; what it refuses by an exception of its own becomes one sentence."""
+    try:
+        return target(**arguments)
+    except AffectzooError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+        raise ConfigError(f"{entry.kind} {entry.name!r} of {entry.provider} could not be built: {reason}") from error
 
 
 def find_component(kind: str, config: ComponentConfig) -> Entry:

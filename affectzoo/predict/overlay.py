@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 
 from affectzoo.errors import InputError, MediaError
+from affectzoo.files import replacing
 from affectzoo.media.decode import AudioChunks, MediaInfo, VideoFrames, probe
 from affectzoo.predict.drawing import Painter
-from affectzoo.predict.files import replacing
 
 if TYPE_CHECKING:
     from affectzoo.predict.timeline import Timeline

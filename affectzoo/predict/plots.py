@@ -12,7 +12,7 @@ import numpy as np
 
 from affectzoo.config import TargetConfig
 from affectzoo.errors import InputError
-from affectzoo.predict.files import replacing
+from affectzoo.files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ import pandas as pd
 
 from affectzoo.config import KNOWN_TARGETS, TargetConfig
 from affectzoo.errors import DataError
-from affectzoo.predict.files import replacing
+from affectzoo.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

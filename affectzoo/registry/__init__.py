@@ -2,7 +2,7 @@
 
 from affectzoo.registry.hooks import hookimpl, hookspec
 from affectzoo.registry.manager import PluginRecord, PluginWarning, load_plugins
-from affectzoo.registry.registry import SESSION, Entry, Registry, lister, register, registrar, registry
+from affectzoo.registry.registry import SESSION, Entry, Registry, lister, register, registrar, registry, suggestion
 from affectzoo.registry.specs import (
     KINDS,
     BackboneSpec,
@@ -63,4 +63,5 @@ __all__ = [
     "register_fusion",
     "register_temporal",
     "registry",
+    "suggestion",
 ]

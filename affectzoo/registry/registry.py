@@ -136,13 +136,17 @@ class Registry:
         known = self.names(kind)
         if name.endswith("/") and self._matches(kind, f"{name}x"):
             return f"{kind} {name!r} is a family: write {name}NAME"
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
         failed = [r for r in self.records if r.status != "loaded"]
         note = f" {len(failed)} plugin(s) are not loaded: see `affectzoo plugins`." if failed else ""
         if not known and kind in ("fusion", "backbone"):
             note += " The first-party plugins come with `pip install affectzoo[zoo]`."
-        return f"no {kind} is called {name!r}.{hint} `affectzoo list {kind}s` names all.{note}"
+        return f"no {kind} is called {name!r}.{suggestion(name, known)} `affectzoo list {kind}s` names all.{note}"
+
+
+def suggestion(name: str, known: list[str]) -> str:
+    """` Did you mean ...?` with the names nearest to `name`; empty where none is near."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
 
 
 def _answering(entries: list[Entry], name: str) -> list[Entry]:

@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader
 
 from affectzoo.config import ExperimentConfig, FramesInput, TrainConfig
 from affectzoo.data.schema import SPLITS
-from affectzoo.data.windows import WindowDataset
+from affectzoo.data.windows import FeatureWindows, WindowDataset
 from affectzoo.errors import AffectzooError, ConfigError, DataError
+from affectzoo.files import replacing
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.build import check_arguments
 from affectzoo.objectives.losses import LOSSES
@@ -159,7 +160,7 @@ def evaluate(
     model: AffectModel, dataset: WindowDataset, experiment: ExperimentConfig, accelerator: Accelerator
 ) -> dict[str, float]:
     """Scores of a model on a split of raw inputs or of its own backbones' features."""
-    network = OnFeatures(model) if hasattr(dataset, "features") else model
+    network = OnFeatures(model) if isinstance(dataset, FeatureWindows) else model
     loader = accelerator.prepare_data_loader(make_loader(dataset, experiment.train, experiment.seed, shuffle=False))
     return scores(predict_split(accelerator, network, loader), model.columns)
 
@@ -272,7 +273,6 @@ def without_nan(value: Any) -> Any:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write under a temporary name and rename."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Write a whole file or leave the old one."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -21,6 +21,8 @@ from affectzoo.errors import InputError
 Split = Literal["train", "val", "test"]
 
 DEFAULT_DURATION_S = 32 * 32 / 30  # 32 sub-sequences of 32/30 s
+#: Points of the curve that make the label of a sub-sequence.
+_LABEL_SAMPLES = 16
 _IDENTITIES: dict[str, tuple[int, int]] = {
     "train": (0, 1_000_000),
     "val": (1_000_000, 2_000_000),
@@ -58,6 +60,15 @@ class RenderedClip:
     def affect(self, times_s: np.ndarray) -> np.ndarray:
         """Valence and arousal, `[n, 2]` in -1..1, at `times_s` `[n]`: the labels, also where nothing can be seen or heard."""
         return self._affect(np.asarray(times_s, float))
+
+    def mean_affect(self, starts_s: np.ndarray, seconds: float | np.ndarray) -> np.ndarray:
+        """Mean valence and arousal, `[n, 2]`, over stretches from `starts_s` `[n]` that last `seconds` (one, or `[n]`).
+
+        This is the label of a sub-sequence, in training as in every comparison with the truth.
+        """
+        starts_s = np.asarray(starts_s, float)
+        offsets = (np.arange(_LABEL_SAMPLES) + 0.5) / _LABEL_SAMPLES * np.reshape(seconds, (-1, 1))
+        return self.affect((starts_s[:, None] + offsets).ravel()).reshape(len(starts_s), _LABEL_SAMPLES, 2).mean(axis=1)
 
     def expression(self, times_s: np.ndarray) -> Expression:
         """The parameters of the face at `times_s`, each `[n]`."""

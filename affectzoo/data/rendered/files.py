@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from affectzoo.data.rendered.clip import RenderedClip
 from affectzoo.errors import InputError
+from affectzoo.files import replacing
 
 _VIDEO_CLOCK = 90000
 
@@ -42,45 +42,30 @@ def write_clip(
         raise InputError(f"fps must be positive, got {fps}")
     rate = Fraction(fps).limit_denominator(1001)
     times = np.arange(max(1, round(clip.duration_s * float(rate)))) / float(rate)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        with av.open(str(partial), "w", format="mp4") as container:
-            video = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20", "threads": "1"})
-            video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-            video.time_base = Fraction(1, _VIDEO_CLOCK)
-            audio = container.add_stream("aac", rate=sample_rate, layout="mono")
-            sound = clip.waveform(sample_rate)
-            sent = 0
+    with replacing(path) as partial, av.open(str(partial), "w", format="mp4") as container:
+        video = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20", "threads": "1"})
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.time_base = Fraction(1, _VIDEO_CLOCK)
+        audio = container.add_stream("aac", rate=sample_rate, layout="mono")
+        sound = clip.waveform(sample_rate)
+        sent = 0
 
-            def send_sound(until: int) -> None:
-                nonlocal sent
-                while sent < min(until, len(sound)):
-                    piece = sound[sent : sent + 1024]
-                    frame = av.AudioFrame.from_ndarray(piece[None], format="fltp", layout="mono")
-                    frame.sample_rate, frame.pts, frame.time_base = sample_rate, sent, Fraction(1, sample_rate)
-                    container.mux(audio.encode(frame))
-                    sent += len(piece)
+        def send_sound(until: int) -> None:
+            nonlocal sent
+            while sent < min(until, len(sound)):
+                piece = sound[sent : sent + 1024]
+                frame = av.AudioFrame.from_ndarray(piece[None], format="fltp", layout="mono")
+                frame.sample_rate, frame.pts, frame.time_base = sample_rate, sent, Fraction(1, sample_rate)
+                container.mux(audio.encode(frame))
+                sent += len(piece)
 
-            for number, picture in enumerate(clip.frames(times, size)):
-                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-                frame.pts, frame.time_base = round(number * _VIDEO_CLOCK / rate), Fraction(1, _VIDEO_CLOCK)
-                container.mux(video.encode(frame))
-                # Sound and picture go in side by side, so that players need not seek.
-                send_sound(round((number + 1) / float(rate) * sample_rate))
-            send_sound(len(sound))
-            container.mux(video.encode(None))
-            container.mux(audio.encode(None))
-        partial.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        partial.unlink(missing_ok=True)
+        for number, picture in enumerate(clip.frames(times, size)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = round(number * _VIDEO_CLOCK / rate), Fraction(1, _VIDEO_CLOCK)
+            container.mux(video.encode(frame))
+            # Sound and picture go in side by side, so that players need not seek.
+            send_sound(round((number + 1) / float(rate) * sample_rate))
+        send_sound(len(sound))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
     return path
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path} cannot be written: {error.strerror or error}; choose another place")
