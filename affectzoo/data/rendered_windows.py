@@ -1,5 +1,6 @@
-"""The dataset `rendered`: prepared rows of drawn talking faces, split by identity.
+"""The dataset `rendered`: prepared rows of drawn talking faces, for one of four tasks.
 
+People are split by identity, save for the task `identity`: that knows the same people in every split by other recordings.
 Frames are rendered at the instants that the model samples, and only there; crops and log-mel go through the same
 functions as in prediction. Boxes get the jitter of a detector, and a face that is hidden is lost half of the time.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import cv2
@@ -18,14 +20,22 @@ from pydantic import TypeAdapter
 
 from affectzoo import __version__
 from affectzoo.config import FramesInput, LogMelInput, ModelConfig, StreamInput, WaveformInput
-from affectzoo.data.rendered import RenderedClip, make_clips
+from affectzoo.data.rendered import RenderedClip, Task, make_clips
 from affectzoo.data.schema import SPLITS, ClipRow, arrow_features
 from affectzoo.errors import ConfigError, DataError
 from affectzoo.media.audio import SILENCE_PEAK, LogMel, prepare_waveform, sample_count
 from affectzoo.media.crops import crop_face
 from affectzoo.media.windows import slot_time
 
-TARGETS = ("valence", "arousal")
+#: What the clips of a task can be asked for.
+TASK_TARGETS: dict[Task, tuple[str, ...]] = {
+    "affect": ("valence", "arousal"),
+    "severity": ("severity",),
+    "pain": ("pain",),
+    "identity": ("identity",),
+}
+_RANGES = {"valence": (-1.0, 1.0), "arousal": (-1.0, 1.0), "severity": (0.0, 10.0), "pain": (0.0, 10.0)}
+_IDENTITIES = {"train": 60, "val": 12, "test": 24}
 
 #: Frames are rendered so that a crop is resized by about this factor, as a detector's crop of a real file would be.
 _OVERSIZE = 1.3
@@ -35,6 +45,7 @@ _ASPECT = 4 / 3
 def build(
     config: ModelConfig,
     *,
+    task: Task = "affect",
     identities: dict[str, int] | None = None,
     clips_per_identity: int = 4,
     duration_s: float = 34.1333,
@@ -46,9 +57,12 @@ def build(
     """Render all splits for a model's inputs; a second call with equal arguments reads the cache.
 
     Args:
-        config: decides modalities, inputs and the time axis; its targets must be among valence and arousal.
-        identities: split -> number of identities, disjoint between splits.
-        clips_per_identity, duration_s: how much of each.
+        config: decides modalities, inputs and the time axis; its targets must be among the task's.
+        task: `affect` (valence, arousal); `severity` or `pain` (one target of that name, 0 to 10); `identity` (one
+            categorical target of that name, whose class k is the k-th person).
+        identities: split -> number of identities, disjoint between splits; for the task `identity` only `train`, since
+            the same people are in every split.
+        clips_per_identity, duration_s: how much of each, in each split.
         box_jitter: standard deviation of a detector's box, as a share of the box's side.
         seed: decides every identity, curve and disturbance.
         workers: rendering processes.
@@ -59,27 +73,37 @@ def build(
     """
     from datasets import Dataset, concatenate_datasets
 
+    if task not in TASK_TARGETS:
+        raise ConfigError(f"rendered clips know no task {task!r}; use one of {', '.join(TASK_TARGETS)}")
+    counts = _counts(task, identities)
+    _check_targets(config, task, counts)
     names = [target.name for target in config.targets]
-    if not set(names) <= set(TARGETS):
-        raise DataError(f"rendered clips know valence and arousal; this model wants {', '.join(names)}")
-    counts = identities or {"train": 60, "val": 12, "test": 24}
-    if set(counts) != set(SPLITS):
-        raise ConfigError(f"identities needs exactly the splits {', '.join(SPLITS)}, not {', '.join(counts)}")
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, not {workers}")
     if duration_s < config.sequence.seconds:
         raise ConfigError(f"clips of {duration_s} s hold no sub-sequence of {config.sequence.seconds} s; raise duration_s")
     # The cache knows rows by these arguments: without the version, another renderer's rows would be taken for this one's.
-    common = {"affectzoo": __version__, "seconds": config.sequence.seconds, "targets": names, "box_jitter": box_jitter}
+    common = {
+        "affectzoo": __version__,
+        "seconds": config.sequence.seconds,
+        "targets": names,
+        "people": counts["train"] if task == "identity" else 0,
+        "box_jitter": box_jitter,
+    }
     # A part for each stream, so that models with one and with several share what was rendered.
     parts = [{**common, "streams": {}}]
     parts += [{**common, "streams": {name: stream.input.to_json()}} for name, stream in config.streams.items() if stream.input]
     rows = {}
     for split in SPLITS:
         clips = make_clips(
-            split, identities=counts[split], clips_per_identity=clips_per_identity, duration_s=duration_s, seed=seed
+            split,
+            identities=counts[split],
+            clips_per_identity=clips_per_identity,
+            duration_s=duration_s,
+            seed=seed,
+            task=task,
         )
-        jobs = [json.dumps({"identity": c.identity, "seed": c.seed, "duration_s": c.duration_s}) for c in clips]
+        jobs = [json.dumps(asdict(clip)) for clip in clips]
         columns = [
             Dataset.from_generator(
                 generate,
@@ -96,6 +120,39 @@ def build(
     return rows
 
 
+def _counts(task: Task, given: dict[str, int] | None) -> dict[str, int]:
+    """Identities of each split."""
+    if task != "identity":
+        if given is not None and set(given) != set(SPLITS):
+            raise ConfigError(f"identities needs exactly the splits {', '.join(SPLITS)}, not {', '.join(given)}")
+        return given or _IDENTITIES
+    if given is not None and set(given) != {"train"}:
+        raise ConfigError(
+            f"identities of the task identity gives train alone, whose people are in every split, not {', '.join(given)}"
+        )
+    return dict.fromkeys(SPLITS, (given or _IDENTITIES)["train"])
+
+
+def _check_targets(config: ModelConfig, task: Task, counts: dict[str, int]) -> None:
+    """Refuse a model whose columns the task's labels would not fit."""
+    names, known = [target.name for target in config.targets], TASK_TARGETS[task]
+    if not set(names) <= set(known):
+        raise DataError(f"rendered clips of the task {task} know {' and '.join(known)}; this model wants {', '.join(names)}")
+    for target in config.targets:
+        if target.name == "identity":
+            people = counts["train"]
+            if len(target.classes) != people:
+                raise DataError(
+                    f"target identity of rendered clips must be categorical with {people} classes, one for each person, "
+                    f"not {target.kind} with {len(target.classes)}"
+                )
+            continue
+        low, high = _RANGES[target.name]
+        if target.kind == "categorical" or (target.low, target.high) != (low, high):
+            held = "is categorical" if target.kind == "categorical" else f"goes from {target.low:g} to {target.high:g}"
+            raise DataError(f"target {target.name} of rendered clips goes from {low:g} to {high:g}; this model's {held}")
+
+
 def generate(jobs: list[str], shared: str) -> Iterator[dict[str, Any]]:
     """Prepared rows of some clips; arguments are JSON so that the cache recognises them."""
     options = json.loads(shared)
@@ -103,7 +160,9 @@ def generate(jobs: list[str], shared: str) -> Iterator[dict[str, Any]]:
     with _one_thread():
         for job in jobs:
             clip = RenderedClip(**json.loads(job))
-            yield prepare(clip, inputs, options["seconds"], options["targets"], options["box_jitter"]).to_arrow()
+            yield prepare(
+                clip, inputs, options["seconds"], options["targets"], options["box_jitter"], options["people"]
+            ).to_arrow()
 
 
 @contextmanager
@@ -120,12 +179,16 @@ def _one_thread() -> Iterator[None]:
 
 
 def prepare(
-    clip: RenderedClip, wanted: dict[str, StreamInput], seconds: float, targets: list[str], box_jitter: float
+    clip: RenderedClip,
+    wanted: dict[str, StreamInput],
+    seconds: float,
+    targets: list[str],
+    box_jitter: float,
+    people: int = 0,
 ) -> ClipRow:
-    """One rendered clip as a prepared row."""
+    """One rendered clip as a prepared row; `people` is the number of classes of a target `identity`."""
     count = int(clip.duration_s / seconds + 1e-6)
     starts = np.arange(count) * seconds
-    curves = clip.mean_affect(starts, seconds)
     inputs, present = {}, {}
     for name, given in wanted.items():
         if isinstance(given, FramesInput):
@@ -136,11 +199,22 @@ def prepare(
         clip_id=f"identity{clip.identity:04d}-seed{clip.seed}",
         subject=f"identity{clip.identity:04d}",
         times_s=starts + seconds / 2,
-        targets=curves[:, [TARGETS.index(name) for name in targets]],
+        targets=np.concatenate([_labels(clip, name, starts, seconds, people) for name in targets], axis=1),
         valid=np.ones(count, dtype=bool),
         inputs=inputs,
         present=present,
     )
+
+
+def _labels(clip: RenderedClip, target: str, starts: np.ndarray, seconds: float, people: int) -> np.ndarray:
+    """`[n, columns]` what is true of the sub-sequences that begin at `starts` `[n]`."""
+    if target == "severity":
+        return np.full((len(starts), 1), clip.severity)
+    if target == "pain":
+        return clip.peak_pain(starts, seconds)[:, None]
+    if target == "identity":
+        return np.tile(np.arange(people) == clip.identity, (len(starts), 1)).astype(float)
+    return clip.mean_affect(starts, seconds)[:, [TASK_TARGETS["affect"].index(target)]]
 
 
 def _crops(clip: RenderedClip, given: FramesInput, count: int, seconds: float, jitter: float) -> tuple[np.ndarray, np.ndarray]:
@@ -154,10 +228,10 @@ def _crops(clip: RenderedClip, given: FramesInput, count: int, seconds: float, j
     # A detector's error: one bias for the clip, and a slow wander around it.
     bias, wander = generator.normal(0, jitter, 3), generator.normal(0, jitter / 2, (count + 1, 3))
     crops = np.empty((len(times), given.height, given.width, 3), dtype=np.uint8)
-    for index, (time_s, image) in enumerate(zip(times, clip.frames(times, size), strict=True)):
+    for index, (box, image) in enumerate(zip(clip.face_boxes(times, size), clip.frames(times, size), strict=True)):
         place = index / given.frames
         error = bias + (1 - place % 1) * wander[int(place)] + (place % 1) * wander[int(place) + 1]
-        crops[index] = crop_face(image, _moved(clip.face_box(time_s, size), error), given)
+        crops[index] = crop_face(image, _moved(box, error), given)
     visible = clip.face_visible(times).reshape(count, given.frames).mean(axis=1) > 0.5
     lost = generator.random(count) < 0.5
     return crops.reshape(count, given.frames, given.height, given.width, 3), visible | ~lost

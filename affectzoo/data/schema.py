@@ -17,6 +17,9 @@ from affectzoo.errors import DataError
 
 SPLITS = ("train", "val", "test")
 
+#: The target whose classes are the people themselves: the one task in which a subject is in every split.
+IDENTITY = "identity"
+
 
 @dataclass(frozen=True)
 class ClipRow:
@@ -24,7 +27,7 @@ class ClipRow:
 
     Attributes:
         clip_id: unique in the dataset.
-        subject: who is in it; a subject belongs to one split only.
+        subject: who is in it; a subject belongs to one split only (but for the target `identity`).
         times_s: `[n]` centres of the sub-sequences, seconds from the start of the clip.
         targets: `[n, K]` in the order of the model's columns.
         valid: `[n]` bool; labels that count.

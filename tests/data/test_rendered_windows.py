@@ -11,7 +11,7 @@ import torch
 
 from affectzoo.config import FramesInput, LogMelInput, ModelConfig, WaveformInput
 from affectzoo.data import rendered_windows
-from affectzoo.data.rendered import RenderedClip, write_clip
+from affectzoo.data.rendered import RenderedClip, make_clips, write_clip
 from affectzoo.data.rendered_windows import build, prepare
 from affectzoo.data.windows import WindowDataset
 from affectzoo.errors import ConfigError, DataError
@@ -134,6 +134,75 @@ def test_a_waveform_model_gets_prepared_samples():
 def test_what_cannot_be_rendered_is_said_before_rendering(config, options, error, words, tmp_path):
     with pytest.raises(error, match=words):
         build(config, cache_dir=str(tmp_path), **{**OPTIONS, **options})
+    assert not list(tmp_path.rglob("*.arrow"))
+
+
+def person_target(people: int) -> dict[str, object]:
+    return {"name": "identity", "kind": "categorical", "classes": [f"person{k}" for k in range(people)]}
+
+
+def level_target(name: str, high: float = 10.0) -> dict[str, object]:
+    return {"name": name, "low": 0.0, "high": high}
+
+
+def labels(rows, split: str) -> np.ndarray:
+    return np.stack([np.frombuffer(held, np.float32) for held in rows[split]["targets"]])
+
+
+@pytest.mark.parametrize("task", ["severity", "pain"])
+def test_a_level_is_the_label_of_every_sub_sequence(task, tmp_path):
+    config = model_config(("visual",), [level_target(task)])
+    rows = build(config, task=task, cache_dir=str(tmp_path), **OPTIONS)
+    clip = make_clips("val", identities=1, duration_s=1.6, task=task)[0]
+    expected = clip.peak_pain(np.arange(3) * 0.5, 0.5) if task == "pain" else np.full(3, clip.severity)
+    np.testing.assert_allclose(labels(rows, "val")[0], expected, rtol=1e-6)
+    assert len({split[0]["subject"] for split in rows.values()}) == 3
+    assert WindowDataset(rows["train"], config)[0]["targets"].shape == (2, 1)
+
+
+def test_the_people_of_identity_are_the_same_in_every_split_and_their_clips_are_not(tmp_path):
+    config = model_config(("visual",), [person_target(3)])
+    rows = build(config, task="identity", cache_dir=str(tmp_path), **{**OPTIONS, "identities": {"train": 3}})
+    for split in rows:
+        found = labels(rows, split).reshape(3, 3, 3)
+        np.testing.assert_array_equal(found, np.repeat(np.eye(3)[:, None], 3, axis=1))
+        assert list(rows[split]["subject"]) == list(rows["train"]["subject"])
+    assert len({clip_id for split in rows.values() for clip_id in split["clip_id"]}) == 9
+    assert WindowDataset(rows["test"], config)[0]["targets"].shape == (2, 3)
+
+
+def test_the_cache_tells_tasks_and_counts_of_people_apart(tmp_path):
+    options = {**OPTIONS, "cache_dir": str(tmp_path)}
+    severe = build(model_config(("visual",), [level_target("severity")]), task="severity", **options)
+    hurting = build(model_config(("visual",), [level_target("pain")]), task="pain", **options)
+    assert severe["test"][0]["input.visual"] != hurting["test"][0]["input.visual"]
+    options["identities"] = {"train": 2}
+    two = build(model_config(("visual",), [person_target(2)]), task="identity", **options)
+    options["identities"] = {"train": 3}
+    three = build(model_config(("visual",), [person_target(3)]), task="identity", **options)
+    assert (labels(two, "val").shape, labels(three, "val").shape) == ((2, 6), (3, 9))
+
+
+@pytest.mark.parametrize(
+    ("task", "targets", "identities", "error", "words"),
+    [
+        ("mood", ["valence"], None, ConfigError, "no task 'mood'; use one of affect, severity, pain, identity"),
+        ("severity", ["valence"], None, DataError, "task severity know severity; this model wants valence"),
+        ("pain", [level_target("severity")], None, DataError, "task pain know pain; this model wants severity"),
+        ("affect", [level_target("pain")], None, DataError, "task affect know valence and arousal; this model wants pain"),
+        ("identity", ["arousal"], {"train": 2}, DataError, "task identity know identity; this model wants arousal"),
+        ("pain", [level_target("pain", 15)], None, DataError, "pain of rendered clips goes from 0 to 10; .* 0 to 15"),
+        ("severity", [{**person_target(2), "name": "severity"}], None, DataError, "from 0 to 10; this model's is categorical"),
+        ("identity", [person_target(2)], {"train": 3}, DataError, "categorical with 3 classes, .* not categorical with 2"),
+        ("identity", [level_target("identity")], {"train": 2}, DataError, "not continuous with 0"),
+        ("identity", [person_target(2)], {"train": 2, "val": 2, "test": 2}, ConfigError, "gives train alone"),
+        ("severity", [level_target("severity")], {"train": 2}, ConfigError, "exactly the splits train, val, test"),
+    ],
+)
+def test_what_does_not_fit_the_task_is_refused(task, targets, identities, error, words, tmp_path):
+    options = {**OPTIONS, "identities": identities, "cache_dir": str(tmp_path)}
+    with pytest.raises(error, match=words):
+        build(model_config(("visual",), targets), task=task, **options)
     assert not list(tmp_path.rglob("*.arrow"))
 
 
