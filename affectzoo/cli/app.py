@@ -75,7 +75,7 @@ def predict(
     overlap: Annotated[float, typer.Option(help="Share that neighbouring windows have in common, under 1.")] = 0.5,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; the GPU is taken where there is one.")] = None,
 ) -> None:
-    """Predict affect along media files: one CSV for each."""
+    """Predict affect along media files: one CSV for each, and one of scores where the model gives any."""
     from affectzoo.cli.predict import predict_files
 
     failed = predict_files(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from affectzoo.cli.console import out, remark
-from affectzoo.cli.predict import announce, make_folder, timed
+from affectzoo.cli.predict import announce, make_folder, outcome, timed
 from affectzoo.errors import InputError
 
 #: An identity of the test split and a clip of it that no recipe renders.
@@ -43,7 +43,7 @@ def run_demo(folder: Path, *, seconds: float, model: str, detector: str) -> None
     plotted = frame[["time_s"]].assign(valence=truth[:, 0], arousal=truth[:, 1])
     timeline.plot(folder / "affect.png", truth=plotted)
     overlay = timeline.overlay(video, folder / "overlay.mp4")
-    out.print(f"{timeline.summary()} in {took:.1f} s ({seconds / took:.1f} x real time)", markup=False, soft_wrap=True)
+    out.print(outcome(timeline, took), markup=False, soft_wrap=True)
     out.print(f"agreement with the truth (CCC): valence {agreement[0]:.3f}, arousal {agreement[1]:.3f}")
     for label, path in (("clip", video), ("timeline", csv), ("plot", folder / "affect.png"), ("overlay", overlay)):
         out.print(f"  {label:9} {path}", markup=False, soft_wrap=True)

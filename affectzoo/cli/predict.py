@@ -1,4 +1,4 @@
-"""`affectzoo predict`: several files, one progress bar each, one CSV each; a bad file never stops the others."""
+"""`affectzoo predict`: several files, a progress bar and the results of each; a bad file never stops the others."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from affectzoo.registry import ModelSpec, registry
 
 if TYPE_CHECKING:
     from affectzoo.predict import Predictor, Timeline
+
+#: Between the name of a result and the suffix of the file with its scores.
+SCORES = ".scores"
 
 
 def predict_files(
@@ -100,8 +103,10 @@ def timed(predictor: Predictor, file: Path) -> tuple[Timeline, float]:
 
 
 def write_results(timeline: Timeline, folder: Path, stem: str, *, plot: bool, overlay: bool) -> list[Path]:
-    """Write CSV and what else was asked for; returns the paths."""
+    """Write CSV, the scores where the model has any, and what else was asked for; returns the paths."""
     written = [timeline.to_csv(folder / f"{stem}.csv")]
+    if timeline.pool is not None:
+        written.append(timeline.scores_to_csv(folder / f"{stem}{SCORES}.csv"))
     if plot:
         timeline.plot(folder / f"{stem}.png")
         written.append(folder / f"{stem}.png")
@@ -114,25 +119,45 @@ def write_results(timeline: Timeline, folder: Path, stem: str, *, plot: bool, ov
 
 def report(timeline: Timeline, seconds: float, written: Sequence[Path]) -> None:
     """One file's outcome: what was seen, what was missing, where it lies."""
-    length = timeline.duration_s
-    speed = f" in {seconds:.1f} s ({length / seconds:.1f} x real time)" if length else ""
-    out.print(f"{timeline.summary()}{speed}".replace("\n", "\n  "), markup=False, soft_wrap=True)
+    out.print(outcome(timeline, seconds).replace("\n", "\n  "), markup=False, soft_wrap=True)
     for sentence in timeline.warnings:
         out.print(f"  {sentence}", markup=False, soft_wrap=True, style="yellow")
     out.print(f"  -> {', '.join(str(path) for path in written)}", markup=False, soft_wrap=True)
 
 
+def outcome(timeline: Timeline, seconds: float) -> str:
+    """The summary, and how fast it was come by: behind the means, below the scores of the faces."""
+    length = timeline.duration_s
+    if not length:
+        return timeline.summary()
+    speed = f"in {seconds:.1f} s ({length / seconds:.1f} x real time)"
+    return f"{timeline.summary()} {speed}" if timeline.pool is None else f"{timeline.summary()}\npredicted {speed}"
+
+
 def result_names(files: Sequence[Path]) -> list[str]:
-    """A file name without suffix for each input; inputs that would share one keep their suffix, then get a number."""
+    """A file name without suffix for each input; inputs that would share one keep their suffix, then get a number.
+
+    `a.scores` would share one with `a`, whose scores go there.
+    """
     names = [file.stem for file in files]
     for shorten in (lambda f: f.name, lambda f: f"{f.parent.name}-{f.name}".lstrip(".-")):
-        counts = Counter(names)
-        names = [shorten(file) if counts[name] > 1 else name for file, name in zip(files, names, strict=True)]
+        counts = Counter(taken for name in names for taken in _taken(name))
+        names = [
+            shorten(file) if any(counts[taken] > 1 for taken in _taken(name)) else name
+            for file, name in zip(files, names, strict=True)
+        ]
     unique: list[str] = []
+    used: set[str] = set()
     for name in names:
         numbered, number = name, 1
-        while numbered in unique:
+        while not used.isdisjoint(_taken(numbered)):
             number += 1
             numbered = f"{name}-{number}"
+        used.update(_taken(numbered))
         unique.append(numbered)
     return unique
+
+
+def _taken(name: str) -> tuple[str, str]:
+    """What the CSV files of a result are called, without their suffix."""
+    return name, f"{name}{SCORES}"

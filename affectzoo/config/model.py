@@ -66,7 +66,9 @@ class HeadConfig(StrictConfig):
         hidden: width of the hidden layer; None is a single linear layer.
         activation: between the two layers; `none` is the JCA authors' choice.
         dropout: on the hidden layer (on the input where `hidden` is None).
-        pool: None predicts every sub-sequence; `mean`, `median`, `last` predict the clip.
+        pool: how the sub-sequences of a recording become its score: `mean`, `median` or `last` of what is predicted for
+            each, over those that hold anything. A forward pass pools its window of L; prediction pools the whole recording,
+            for each face. None: every sub-sequence is a prediction of its own.
     """
 
     hidden: Annotated[int, Field(gt=0, le=65536)] | None = 128

@@ -11,6 +11,9 @@ from affectzoo.config.base import StrictConfig
 #: Letters, digits, `-` and `_`: such a name can stand in a tensor's name and before the dot of a column.
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$"
 
+#: More classes than any corpus of faces has people; a number from a file must not fill the memory with names.
+_MOST_CLASSES = 1_000_000
+
 #: Targets of the field that may be given by name alone: (kind, low, high, unit).
 KNOWN_TARGETS: dict[str, dict[str, Any]] = {
     "valence": {"kind": "continuous", "low": -1.0, "high": 1.0, "unit": ""},
@@ -18,6 +21,7 @@ KNOWN_TARGETS: dict[str, dict[str, Any]] = {
     "dominance": {"kind": "continuous", "low": -1.0, "high": 1.0, "unit": ""},
     "bdi-ii": {"kind": "continuous", "low": 0.0, "high": 63.0, "unit": "BDI-II points"},
     "pspi": {"kind": "ordinal", "low": 0.0, "high": 15.0, "unit": "PSPI"},
+    "biovid": {"kind": "ordinal", "low": 0.0, "high": 4.0, "unit": "BioVid level"},
     "vas": {"kind": "continuous", "low": 0.0, "high": 10.0, "unit": "VAS"},
 }
 
@@ -28,7 +32,7 @@ class TargetConfig(StrictConfig):
     Attributes:
         kind: `continuous`, `ordinal` (an ordered score, regressed) or `categorical` (one column per class).
         low, high: range of the label; the regressor's -1..1 is mapped onto it.
-        classes: names, in column order; categorical targets only.
+        classes: names, in column order, or their number (then they are called 0, 1, 2, ...); categorical targets only.
     """
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -42,6 +46,9 @@ class TargetConfig(StrictConfig):
     @classmethod
     def _from_name(cls, data: Any) -> Any:
         if not isinstance(data, str):
+            count = data.get("classes") if isinstance(data, dict) else None
+            if isinstance(count, int) and not isinstance(count, bool) and 2 <= count <= _MOST_CLASSES:
+                return {**data, "classes": tuple(map(str, range(count)))}
             return data
         if data not in KNOWN_TARGETS:
             raise ValueError(

@@ -29,7 +29,8 @@ class TrainConfig(StrictConfig):
         lr, weight_decay: of AdamW.
         warmup: share of all steps in which the learning rate rises linearly; then a half cosine falls to zero.
         clip_norm: largest gradient norm; None does not clip.
-        loss: `ccc` (1 - CCC over all valid steps of the batch, mean over targets) or `mse`.
+        loss: of continuous and ordinal targets: `ccc` (1 - CCC over all valid steps of the batch, mean over targets), or `mse`
+            with every range scaled to that of -1..1. Categorical targets take cross-entropy.
         modality_dropout: share of training windows that lose one whole modality (multimodal models only).
         horizontal_flip: share of training windows whose face crops are mirrored.
         window_hop: steps between training windows; None is L (no overlap).

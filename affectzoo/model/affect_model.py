@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from affectzoo.model.build import build
 from affectzoo.model.checkpoint import DTYPES, load_weights, read_config, save_model, weight_files
 from affectzoo.model.contracts import Backbone, complete, zero_masked
 from affectzoo.model.heads import Head
+
+if TYPE_CHECKING:
+    from affectzoo.model.optimize import OptimizedModel
 
 
 class AffectModel(nn.Module):
@@ -67,11 +70,11 @@ class AffectModel(nn.Module):
             update={"streams": streams, "fusion": self.fusion.component if self.fusion is not None else None}
         )
 
-    def forward(self, inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Predict from raw inputs: `[B, L, K]`, or `[B, K]` for a clip-level head."""
+    def forward(self, inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None, *, pool: bool = True) -> Tensor:
+        """Predict from raw inputs: `[B, L, K]`; `[B, K]` for a head that pools, unless `pool` is false."""
         self._check_modalities(inputs, masks)
         features = {n: self.encode(n, x, None if masks is None else masks.get(n)) for n, x in inputs.items()}
-        return self.forward_features(features, masks)
+        return self.forward_features(features, masks, pool=pool)
 
     def encode(self, modality: str, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Run one backbone over a batch of windows: `[B, L, ...]` to `[B, L, D]`.
@@ -98,11 +101,17 @@ class AffectModel(nn.Module):
         return encoded.new_zeros(len(x), encoded.shape[1]).index_put((present.nonzero().squeeze(1),), encoded)
 
     def forward_features(
-        self, features: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None, *, return_attention: bool = False
+        self,
+        features: Mapping[str, Tensor],
+        masks: Mapping[str, Tensor] | None = None,
+        *,
+        pool: bool = True,
+        return_attention: bool = False,
     ) -> Any:
         """Predict from cached backbone features, modality -> `[B, L, D_m]`.
 
-        Returns `[B, L, K]` (`[B, K]` for a clip-level head); with `return_attention` also the fusion's attention maps.
+        Returns `[B, L, K]` (`[B, K]` for a head that pools, unless `pool` is false); with `return_attention` also the
+        fusion's attention maps.
         """
         self._check_modalities(features, masks)
         filled, present = complete(features, masks, self.feature_dims)
@@ -117,12 +126,41 @@ class AffectModel(nn.Module):
         else:
             fused = self.fusion(filled, present)
         any_present = torch.stack(list(present.values())).any(dim=0)
-        output = self.head(fused, any_present)
+        output = self.head(fused, any_present, pool=pool)
         return (output, attention) if return_attention else output
 
     def parameter_count(self) -> int:
         """Number of trainable and frozen weights."""
         return sum(p.numel() for p in self.parameters())
+
+    def optimize_for_inference(
+        self,
+        *,
+        batch_size: int = 8,
+        dtypes: Sequence[str] | None = None,
+        tolerance: float | None = None,
+        seconds: float = 10.0,
+    ) -> OptimizedModel:
+        """A new model that predicts the same faster on this machine and device; this one stays as it is.
+
+        Every batch norm that follows a convolution becomes part of it, and each backbone gets the memory format and dtype
+        that measure fastest on its declared input. `report` of the new model says what was chosen and what it changes.
+
+        Args:
+            batch_size: sub-sequences in one measured pass.
+            dtypes: what the backbones may compute in, such as `["float32"]`; None is what the device is fast in.
+            tolerance: largest allowed difference of an output, in the target's unit; None takes the fastest.
+            seconds: time to measure for; every variant runs at least once whatever that takes.
+
+        Returns:
+            A model that takes and returns float32 and can be neither trained, saved nor moved.
+
+        Raises:
+            InputError: a value out of its range.
+        """
+        from affectzoo.model.optimize import optimize
+
+        return optimize(self, batch_size=batch_size, dtypes=dtypes, tolerance=tolerance, seconds=seconds)
 
     def save_pretrained(self, folder: str | Path, *, card: str | None = None) -> Path:
         """Write `config.json`, `model.safetensors` and, where given, the card as `README.md`."""

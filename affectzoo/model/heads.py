@@ -1,4 +1,4 @@
-"""The head: fused features `[B, L, D]` to named columns `[B, L, K]`, or `[B, K]` for a clip."""
+"""The head: fused features `[B, L, D]` to named columns `[B, L, K]`, or pooled over the window to `[B, K]`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ class Head(nn.Module):
     A continuous or ordinal target is regressed on a scale of -1..1, mapped linearly onto low..high; the regressor is not
     squashed, so a prediction may leave the range. A categorical target gives one logit per class.
 
+    Every step is regressed by itself; a head that pools does so afterwards.
+
     Attributes:
         columns: names of the K output columns, in order.
+        pool: `mean`, `median` or `last`; None where it does not pool.
     """
 
     def __init__(self, in_dim: int, targets: Sequence[TargetConfig], config: HeadConfig) -> None:
@@ -29,10 +32,11 @@ class Head(nn.Module):
         self.columns = tuple(column for target in targets for column in target.columns)
         self.regressors = nn.ModuleDict({_key(t): _regressor(in_dim, len(t.columns), config) for t in targets})
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, *, pool: bool = True) -> Tensor:
         """Args: x `[B, L, D]`; mask `[B, L]`, true where any modality is present (used for pooling only).
 
-        Returns `[B, L, K]`, or `[B, K]` with pooling; a clip without one present step pools over all its steps.
+        Returns `[B, L, K]`; `[B, K]` for a head that pools, unless `pool` is false. A window without one present step
+        pools over all its steps.
         """
         outputs = []
         for target in self.targets:
@@ -41,7 +45,7 @@ class Head(nn.Module):
                 y = target.low + (target.high - target.low) * (y + 1) / 2
             outputs.append(y)
         y = torch.cat(outputs, dim=-1)
-        return y if self.pool is None else pool_steps(y, mask, self.pool)
+        return y if self.pool is None or not pool else pool_steps(y, mask, self.pool)
 
 
 def pool_steps(y: Tensor, mask: Tensor | None, how: str) -> Tensor:

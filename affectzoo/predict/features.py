@@ -22,10 +22,16 @@ ItemT = TypeVar("ItemT")
 
 @dataclass(frozen=True, slots=True)
 class FaceFeature:
-    """One face in one sub-sequence: feature `[D_visual]`, box `[4]` x0, y0, x1, y1 in pixels."""
+    """One face in one sub-sequence.
+
+    Attributes:
+        feature: `[D_visual]`; box: `[4]` x0, y0, x1, y1 in pixels.
+        frames: how many of the T frames show the face; the others repeat the nearest that does.
+    """
 
     feature: Tensor
     box: np.ndarray
+    frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,8 @@ class StepEncoder:
         sounds = self._encode("audio", [group[row].audio for row in heard])
         faces: list[dict[int, FaceFeature]] = [{} for _ in group]
         for (row, number), feature in zip(seen, looks, strict=True):
-            faces[row][number] = FaceFeature(feature, group[row].faces[number].box)
+            face = group[row].faces[number]
+            faces[row][number] = FaceFeature(feature, face.box, int(face.present.sum()))
         audio = dict(zip(heard, sounds, strict=True))
         return [Step(item.index, item.start_s, item.end_s, audio.get(row), faces[row]) for row, item in enumerate(group)]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from affectzoo.config import TargetConfig
 from affectzoo.errors import InputError
 from affectzoo.files import replacing
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -27,6 +27,9 @@ NOBODY_COLOUR = "#6B6B6B"
 _CLASS_COLOURS = (*FACE_COLOURS, "#000000", "#9E9E9E")
 _FORMATS = (".png", ".svg", ".pdf")
 _INK, _FAINT = "#222222", "#D9D9D9"
+#: Stroke of a face's score, the most numbers beside one axis, and their distance in inches.
+_SCORE_STROKE: Any = (0, (5, 2, 1, 2))
+_MOST_LABELS, _LABEL_GAP = 10, 0.15
 _QUADRANTS = {(1, 1): "excited", (-1, 1): "distressed", (-1, -1): "sad", (1, -1): "calm"}
 
 
@@ -116,9 +119,9 @@ def _draw_curves(axes: Axes, timeline: Timeline, target: TargetConfig, truth: pd
                 colour = _CLASS_COLOURS[c % len(_CLASS_COLOURS)]
                 axes.plot(time_s, values, color=colour, linestyle=_stroke(number), linewidth=1.6)
             else:
-                style = ":" if number is None else "-"
-                axes.plot(time_s, values, color=face_colour(number), linestyle=style, linewidth=2.0, solid_capstyle="round")
-                _mark_lonely(axes, time_s, values, face_colour(number))
+                colour, style = face_colour(number), ":" if number is None else "-"
+                axes.plot(time_s, values, color=colour, linestyle=style, linewidth=2.0, solid_capstyle="round")
+            _mark_lonely(axes, time_s, values, colour)
     for column in target.columns:
         if truth is not None and column in truth:
             axes.plot(truth["time_s"], truth[column], color=_INK, linestyle=(0, (4, 2)), linewidth=1.3, zorder=3)
@@ -130,12 +133,48 @@ def _draw_curves(axes: Axes, timeline: Timeline, target: TargetConfig, truth: pd
         low, high = min(low, float(np.nanmin(drawn))), max(high, float(np.nanmax(drawn)))
     axes.set_ylim(low - room, high + room)
     axes.set_xlim(0.0, _end_s(timeline))
+    if timeline.pool is not None:
+        _draw_scores(axes, timeline, target)
     if target.kind != "categorical" and target.low < 0 < target.high:
         axes.axhline(0.0, color="#999999", linewidth=0.8, zorder=1)
     axes.set_ylabel(f"{target.name} ({target.unit})" if target.unit and target.unit.lower() != target.name else target.name)
     if target.kind == "categorical":
         _name_classes(axes, target)
     _plain(axes)
+
+
+def _draw_scores(axes: Axes, timeline: Timeline, target: TargetConfig) -> None:
+    """A line at each score over the time that counts for it, and its number in the right margin."""
+    scores = timeline.scores
+    numbers = [None if pd.isna(number) else int(number) for number in scores["face_id"].tolist()]
+    labels: list[tuple[float, str, str]] = []
+    for c, column in enumerate(target.columns):
+        for number, start_s, end_s, value in zip(numbers, scores["start_s"], scores["end_s"], scores[column], strict=True):
+            if not np.isfinite(value):
+                continue
+            if target.kind == "categorical":
+                colour, text = _CLASS_COLOURS[c % len(_CLASS_COLOURS)], f"{value:.0%}"
+            else:
+                colour, text = face_colour(number), f"{value:+.2f}" if target.low < 0 else f"{value:.1f}"
+            axes.hlines(value, start_s, end_s, colors=colour, linestyles=_SCORE_STROKE, linewidth=1.4, zorder=2)
+            labels.append((value, text, colour))
+    if 0 < len(labels) <= _MOST_LABELS:
+        _label_beside(axes, sorted(labels))
+
+
+def _label_beside(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
+    """Height, text and colour, lowest first, to the right of the axes; those of close heights are pushed apart."""
+    low, high = axes.get_ylim()
+    gap = (high - low) * _LABEL_GAP / (axes.bbox.height / axes.figure.dpi)
+    heights = [height for height, _, _ in labels]
+    for k in range(1, len(heights)):
+        heights[k] = max(heights[k], heights[k - 1] + gap)
+    heights[-1] = min(heights[-1], high)
+    for k in reversed(range(len(heights) - 1)):
+        heights[k] = min(heights[k], heights[k + 1] - gap)
+    place = axes.get_yaxis_transform()  # x as a share of the axes, y in data
+    for height, (_, text, colour) in zip(heights, labels, strict=True):
+        axes.text(1.01, height, text, transform=place, color=colour, fontsize=9, fontweight="bold", va="center")
 
 
 def _stroke(number: int | None) -> Any:
@@ -222,6 +261,9 @@ def _legend(timeline: Timeline, truth: pd.DataFrame | None) -> list[Any]:
         style = ":" if number is None else "-"
         colour, style = (face_colour(number), style) if coloured else (_INK, _stroke(number))
         handles.append(Line2D([], [], color=colour, linestyle=style, linewidth=2, label=name))
+    if timeline.pool is not None and len(timeline.scores):
+        name = f"score ({timeline.pool} of the clips)"
+        handles.append(Line2D([], [], color=_INK, linestyle=_SCORE_STROKE, lw=1.4, label=name))
     if truth is not None:
         handles.append(Line2D([], [], color=_INK, linestyle=(0, (4, 2)), lw=1.3, label="truth"))
     names = {"face_present": "no face in view", "audio_present": "no sound"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from os import PathLike
 from pathlib import Path
@@ -21,7 +21,7 @@ from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.build import create_detector
 from affectzoo.predict.features import StepEncoder, in_batches, stream_inputs
 from affectzoo.predict.timeline import Timeline
-from affectzoo.predict.windows import WindowCollector, WindowFuser
+from affectzoo.predict.windows import Row, WindowCollector, WindowFuser
 from affectzoo.registry import ComponentSpec, registry
 
 #: Told the seconds done and the file's length in seconds (None where it does not say).
@@ -35,7 +35,8 @@ class Predictor:
     """Predicts affect along media files.
 
     Decoding and face detection run in a thread of their own while the backbones work. Every sub-sequence is encoded
-    once, every window of L fused once; where windows overlap, their predictions are averaged.
+    once, every window of L fused once; where windows overlap, their predictions are averaged. A model with `head.pool`
+    is predicted in the same way: it is the timeline that pools, over the whole file and not within a window.
 
     Args:
         model: an `AffectModel` with the streams `visual`, `audio` or both, or what `affectzoo.load` takes.
@@ -136,10 +137,24 @@ class Predictor:
             model=self.model.source,
             targets=self.model.config.targets,
             detector=detector_name(self.detector),
-            warnings=stream.warnings,
+            warnings=[*stream.warnings, *self._repeats(rows)],
             duration_s=stream.duration_s,
-            clip_level=self.model.head.pool is not None,
+            pool=self.model.head.pool,
         )
+
+    def _repeats(self, rows: Sequence[Row]) -> list[str]:
+        """A sentence about the rows whose sub-sequence was filled up with repeated frames."""
+        if self._encoder.frames is None:
+            return []
+        frames = self._encoder.frames.frames
+        held = [row.face_frames for row in rows if row.face_frames is not None]
+        few = sum(number < frames for number in held)
+        if not few:
+            return []
+        return [
+            f"{few} of {len(held)} rows with a face hold{'s' if few == 1 else ''} fewer than {frames} frames of it; "
+            "the nearest frame was repeated (column face_frames)"
+        ]
 
     def _check_tracks(self, stream: MediaStream) -> None:
         """A file without any track that the model takes would give a timeline of nothing but blanks: refuse it."""

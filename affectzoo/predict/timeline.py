@@ -1,4 +1,4 @@
-"""`Timeline`: named, timestamped predictions, one row per sub-sequence and face."""
+"""`Timeline`: named, timestamped predictions, one row per sub-sequence and face; for some models a score per face."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from affectzoo.config import KNOWN_TARGETS, TargetConfig
-from affectzoo.errors import DataError
+from affectzoo.errors import DataError, InputError
 from affectzoo.files import replacing
+from affectzoo.predict.scores import POOLS, pooled_scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 #: Columns before and after those of the targets.
 LEADING = ("time_s", "start_s", "end_s", "face_id")
 FLAGS = ("face_present", "audio_present")
-TRAILING = (*FLAGS, "box_x0", "box_y0", "box_x1", "box_y1")
+BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
+TRAILING = (*FLAGS, "face_frames", *BOX)
+_WHOLE = ("face_id", "face_frames")
 #: What a CSV file may say in the columns that are true or false.
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 
@@ -33,14 +36,15 @@ class Timeline:
     Rows are sorted by time, then by face. Where several faces are in view there is a row for each; where none is, one
     row without a face is predicted from the sound alone. Columns:
 
-    - `time_s`, `start_s`, `end_s`: middle, start and end of the sub-sequence, seconds since the start of the file. (For a
-      clip-level model, of the window: windows overlap.) Sub-sequences have one length, so the last row's `end_s` may
-      lie beyond the end of the file.
+    - `time_s`, `start_s`, `end_s`: middle, start and end of the sub-sequence, seconds since the start of the file.
+      Sub-sequences have one length, so the last row's `end_s` may lie beyond the end of the file.
     - `face_id`: Int64, missing where no face is followed.
     - one column for each target, in its own unit; `target.class` with a probability for each class of a categorical one.
       NaN where the model was given nothing at that time.
     - `face_present`, `audio_present`: whether the model was given that face, that sound, at that time. A face that is
       followed but hidden for a moment has a row with `face_present` false, predicted from sound and neighbours in time.
+    - `face_frames`: Int64, how many of the T frames of the sub-sequence show that face; each of the others repeats the
+      nearest that does, so that at the end of a file the last is repeated. Missing where `face_present` is false.
     - `box_x0`, `box_y0`, `box_x1`, `box_y1`: the face, pixels of the frame as displayed; NaN where there is none.
 
     Attributes:
@@ -51,7 +55,7 @@ class Timeline:
         targets: what the columns mean: kind, range, unit, classes.
         detector: name of the face detector, empty where none was needed.
         warnings: sentences about what is missing in or wrong with the file.
-        clip_level: rows are windows of a model that scores clips; the median over them is the file's score.
+        pool: how the rows of a face become its score (`scores`): `mean`, `median` or `last`; None for a model without.
     """
 
     def __init__(
@@ -63,15 +67,17 @@ class Timeline:
         targets: Sequence[TargetConfig] = (),
         detector: str = "",
         warnings: Sequence[str] = (),
-        clip_level: bool = False,
+        pool: str | None = None,
         duration_s: float | None = None,
     ) -> None:
+        if pool is not None and pool not in POOLS:
+            raise InputError(f"pool is one of {', '.join(POOLS)}, or None; not {pool!r}")
         self.targets = tuple(targets)
         self.columns = tuple(column for target in self.targets for column in target.columns)
         self.frame = _typed(frame, self.columns)
         self.source, self.model, self.detector = source, model, detector
         self.warnings = list(warnings)
-        self.clip_level = clip_level
+        self.pool = pool
         self._duration_s = duration_s
 
     @classmethod
@@ -89,20 +95,25 @@ class Timeline:
             **{column: values[:, k] for k, column in enumerate(columns)},
             "face_present": [row.face_present for row in rows],
             "audio_present": [row.audio_present for row in rows],
-            **{name: boxes[:, k] for k, name in enumerate(TRAILING[2:])},
+            "face_frames": pd.array([row.face_frames for row in rows], dtype="Int64"),
+            **{name: boxes[:, k] for k, name in enumerate(BOX)},
         }
         return cls(pd.DataFrame(data), targets=targets, **details)
 
     @classmethod
-    def read_csv(cls, path: str | PathLike[str], *, targets: Sequence[TargetConfig] | None = None) -> Timeline:
+    def read_csv(
+        cls, path: str | PathLike[str], *, targets: Sequence[TargetConfig] | None = None, pool: str | None = None
+    ) -> Timeline:
         """Read what `to_csv` wrote.
 
         Args:
             path: the file.
             targets: what its columns mean; None for standard ones such as valence and arousal.
+            pool: as in the constructor; the file does not say it.
 
         Raises:
             DataError: no such file, not a timeline, a value of the wrong kind, or a target without a standard meaning.
+            InputError: no such `pool`.
         """
         try:
             # As text, because pandas would take any word for true.
@@ -126,7 +137,7 @@ class Timeline:
         if absent:
             raise DataError(f"{path} has no column {absent[0]!r}")
         columns = [column for target in targets for column in target.columns]
-        return cls(_parsed(frame, columns, path), targets=targets)
+        return cls(_parsed(frame, columns, path), targets=targets, pool=pool)
 
     def to_csv(self, path: str | PathLike[str]) -> Path:
         """Write a CSV file with a header; parent folders are made. Raises `InputError` where nothing can be written."""
@@ -139,6 +150,18 @@ class Timeline:
         """Write a Parquet file, exact; parent folders are made. Raises `InputError` where nothing can be written."""
         with replacing(path) as temporary:
             self.frame.to_parquet(temporary, index=False)
+        return Path(path)
+
+    def scores_to_csv(self, path: str | PathLike[str]) -> Path:
+        """Write `scores` as CSV with the column `file` (the `source`) in front, so that several files can be joined.
+
+        Raises:
+            InputError: the model has no scores, or nothing can be written there.
+        """
+        scores = self.scores
+        scores.insert(0, "file", self.source)
+        with replacing(path) as temporary:
+            scores.to_csv(temporary, index=False, float_format="%.6f")
         return Path(path)
 
     def plot(self, path: str | PathLike[str] | None = None, truth: Any = None) -> Figure:
@@ -179,8 +202,27 @@ class Timeline:
         """Seconds that the file lasts; where that is not known, those to the end of the last row."""
         return self._duration_s if self._duration_s is not None else max(self.frame["end_s"].tolist(), default=0.0)
 
+    @property
+    def scores(self) -> pd.DataFrame:
+        """One row per face: what the rows that hold a value make together, by `pool`. A new DataFrame. Columns:
+
+        - `face_id`: Int64; missing in the last row, that of nobody, which is there where the sound alone gave values.
+        - `start_s`, `end_s`: from the first to the last of the rows that count, seconds.
+        - `clips`: how many count: those with a value. Where none does, the values are NaN.
+        - one column for each target, as in `frame`; the probabilities of a categorical one sum to 1.
+
+        Raises:
+            InputError: the model has no `head.pool`.
+        """
+        if self.pool is None:
+            raise InputError(
+                "this timeline has no scores, because its model has no head.pool; take the rows of `frame`, "
+                "or make a model with head={'pool': 'median'}"
+            )
+        return pooled_scores(self.frame, self.targets, self.pool)
+
     def summary(self) -> str:
-        """Duration, faces, how much of the time has a face and sound, and the mean (clip-level: median) of each target."""
+        """Duration, faces, how much of the time has a face and sound, and the mean of each target (or each face's score)."""
         name = Path(self.source).name or "timeline"
         if not len(self.frame):
             return f"{name}: nothing predicted"
@@ -196,10 +238,25 @@ class Timeline:
         values = values[~np.isnan(values).any(axis=1)]
         if not len(values):
             return f"{first}\nnothing to predict from"
-        how, middle = ("median", np.median(values, axis=0)) if self.clip_level else ("mean", values.mean(axis=0))
+        if self.pool is None:
+            return f"{first}\nmean {self._words(values.mean(axis=0))}"
+        return "\n".join([first, *self._score_lines()])
+
+    def _score_lines(self) -> list[str]:
+        """Each face's score in words."""
+        scores = self.scores
+        values = scores.loc[:, list(self.columns)].to_numpy(dtype=np.float64)
+        lines: list[str] = []
+        for number, clips, score in zip(scores["face_id"].tolist(), scores["clips"].tolist(), values, strict=True):
+            who = "sound only" if pd.isna(number) else f"face {number}"
+            made = f"({self.pool} of {clips} clip{'' if clips == 1 else 's'})"
+            lines.append(f"{who}: {self._words(score)} {made}" if clips else f"{who}: nothing to predict from")
+        return lines
+
+    def _words(self, values: np.ndarray) -> str:
+        """Each column's name and its value `[K]` in its unit."""
         owners = [target for target in self.targets for _ in target.columns]
-        known = [f"{c} {_number(t, v)}" for c, t, v in zip(self.columns, owners, middle.tolist(), strict=True)]
-        return f"{first}\n{how} {', '.join(known)}"
+        return ", ".join(f"{c} {_number(t, v)}" for c, t, v in zip(self.columns, owners, values.tolist(), strict=True))
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -223,14 +280,14 @@ def _typed(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _type(column: str) -> Any:
-    return "bool" if column in FLAGS else "Int64" if column == "face_id" else "float64"
+    return "bool" if column in FLAGS else "Int64" if column in _WHOLE else "float64"
 
 
 def _parsed(frame: pd.DataFrame, columns: Sequence[str], path: str | PathLike[str]) -> pd.DataFrame:
     """The columns of a file that anybody may have edited, with their types; `DataError` names one that has another."""
     parsed: dict[str, pd.Series] = {}
     for name in (*LEADING, *columns, *TRAILING):
-        wanted = "True or False" if name in FLAGS else "whole numbers" if name == "face_id" else "numbers"
+        wanted = "True or False" if name in FLAGS else "whole numbers" if name in _WHOLE else "numbers"
         try:
             # Another word becomes NaN, which is refused below: pandas would take it for true.
             given = frame[name].str.strip().str.lower().map(_WORDS) if name in FLAGS else frame[name]

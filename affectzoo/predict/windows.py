@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,39 +16,41 @@ from torch import Tensor
 from affectzoo.errors import PredictionError
 from affectzoo.media.windows import OverlapAverage, SlidingWindows
 from affectzoo.model.affect_model import AffectModel
-from affectzoo.predict.features import Step, chunks
+from affectzoo.predict.features import FaceFeature, Step, chunks
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One step as one stretch has it: features `[D_m]` of the modalities that are present, box `[4]` of its face if seen."""
+    """One step as one stretch has it: features `[D_m]` of the modalities that are present, and its face if seen."""
 
     index: int
     start_s: float
     end_s: float
     features: dict[str, Tensor]
-    box: np.ndarray | None
+    face: FaceFeature | None
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Row:
     """One row of a timeline.
 
     Attributes:
-        first, last: indices of the sub-sequences that it stands for; start_s, end_s: their time, seconds.
+        index: of the sub-sequence; start_s, end_s: seconds since the start of the file.
         face: number, None for nobody's.
         values: `[K]`, NaN where nothing was present.
         face_present, audio_present: whether the model was given it.
+        face_frames: how many of the T frames show the face; None where it is not seen.
         box: `[4]` pixels, or None.
     """
 
-    first: int
-    last: int
+    index: int
     start_s: float
     end_s: float
     face: int | None
     values: np.ndarray
     face_present: bool
     audio_present: bool
+    face_frames: int | None
     box: np.ndarray | None
 
 
@@ -62,20 +63,19 @@ class WindowFuser:
         self._dtype = next(model.parameters()).dtype
 
     def __call__(self, windows: Sequence[Sequence[Moment]]) -> list[np.ndarray]:
-        """Predictions of each window: `[steps, K]`, or `[K]` for a clip-level head. Windows without any feature: NaN."""
-        columns = len(self.model.columns)
-        pooled = self.model.head.pool is not None
-        outputs = [np.full(columns if pooled else (len(window), columns), np.nan) for window in windows]
+        """Predictions of each window, `[steps, K]`, never pooled. Windows without any feature: NaN."""
+        outputs = [np.full((len(window), len(self.model.columns)), np.nan) for window in windows]
         full = [i for i, window in enumerate(windows) if any(moment.features for moment in window)]
         for chunk in chunks(full, self.batch_size):
             features, masks = self._tensors([windows[i] for i in chunk])
-            predicted = self._probabilities(self.model.forward_features(features, masks)).double().cpu().numpy()
+            output = self.model.forward_features(features, masks, pool=False)
+            predicted = self._probabilities(output).double().cpu().numpy()
             if not np.isfinite(predicted).all():
                 raise PredictionError(
                     f"the model {self.model.source} gave values that are not numbers; its weights or a part of it are broken"
                 )
             for i, values in zip(chunk, predicted, strict=True):
-                outputs[i] = values if pooled else values[: len(windows[i])]
+                outputs[i] = values[: len(windows[i])]
         return outputs
 
     def _tensors(self, windows: Sequence[Sequence[Moment]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -118,9 +118,7 @@ class _Stretch:
         self._waiting: dict[int, Moment] = {}
 
     def take(self, start: int, window: Sequence[Moment], values: np.ndarray) -> list[Row]:
-        """Rows that the prediction of one window completes: `[steps, K]`, or `[K]` for one row that is the window."""
-        if values.ndim == 1:
-            return [_row(self.face, window, values)]
+        """Rows that the prediction `[steps, K]` of one window completes."""
         self._waiting.update(zip(range(start, start + len(window)), window, strict=True))
         return self._rows(self._average.add(start, values))
 
@@ -129,7 +127,7 @@ class _Stretch:
         return self._rows(self._average.flush())
 
     def _rows(self, finished: Sequence[tuple[int, np.ndarray]]) -> list[Row]:
-        return [_row(self.face, [self._waiting.pop(step)], values) for step, values in finished]
+        return [_row(self.face, self._waiting.pop(step), values) for step, values in finished]
 
 
 class WindowCollector:
@@ -176,12 +174,8 @@ class WindowCollector:
         """All rows by time, then by face."""
         for stretch in [*self._faces.values(), self._nobody]:
             self._close(stretch)
-        kept = [
-            row
-            for row in self._rows
-            if row.face is not None or any(i not in self._covered for i in range(row.first, row.last + 1))
-        ]
-        return sorted(kept, key=lambda row: (row.start_s, row.end_s, -1 if row.face is None else row.face))
+        kept = [row for row in self._rows if row.face is not None or row.index not in self._covered]
+        return sorted(kept, key=lambda row: (row.index, -1 if row.face is None else row.face))
 
     def _advance(self, stretch: _Stretch, step: Step) -> None:
         self._queue(stretch, stretch.windows.push(self._moment(stretch.face, step)))
@@ -193,7 +187,7 @@ class WindowCollector:
             features["visual"] = face.feature
         if self._hears and step.audio is not None:
             features["audio"] = step.audio
-        return Moment(step.index, step.start_s, step.end_s, features, None if face is None else face.box)
+        return Moment(step.index, step.start_s, step.end_s, features, face)
 
     def _queue(self, stretch: _Stretch, windows: Sequence[tuple[int, list[Moment]]]) -> None:
         for start, window in windows:
@@ -214,18 +208,15 @@ class WindowCollector:
         self._pending.clear()
 
 
-def _row(face: int | None, moments: Sequence[Moment], values: np.ndarray) -> Row:
-    boxes = [moment.box for moment in moments if moment.box is not None]
-    if not any(moment.features for moment in moments):
-        values = np.full_like(values, np.nan)
+def _row(face: int | None, moment: Moment, values: np.ndarray) -> Row:
     return Row(
-        first=moments[0].index,
-        last=moments[-1].index,
-        start_s=moments[0].start_s,
-        end_s=moments[-1].end_s,
+        index=moment.index,
+        start_s=moment.start_s,
+        end_s=moment.end_s,
         face=face,
-        values=values,
-        face_present=bool(boxes),
-        audio_present=any("audio" in moment.features for moment in moments),
-        box=np.median(boxes, axis=0) if boxes else None,
+        values=values if moment.features else np.full_like(values, np.nan),
+        face_present=moment.face is not None,
+        audio_present="audio" in moment.features,
+        face_frames=None if moment.face is None else moment.face.frames,
+        box=None if moment.face is None else moment.face.box,
     )

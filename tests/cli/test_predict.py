@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import affectzoo
 from affectzoo.cli.predict import result_names
 
 
@@ -35,6 +37,50 @@ def test_one_file_gives_one_csv_and_says_so(predict, media, tmp_path):
     assert str(tmp_path / "out" / "good.csv") in outcome.out
     # Nothing but remarks: no bar, no empty line, where nobody watches.
     assert all(line.strip() for line in outcome.err.splitlines())
+
+
+@pytest.fixture(scope="module")
+def scoring_model(tmp_path_factory) -> Path:
+    """The folder of an untrained model that sees, and scores a video by the median of its sub-sequences."""
+    backbone = {"frames": 2, "image_size": 32, "model_args": {"channels": [4, 4, 8, 8], "stem_width": 4}}
+    model = affectzoo.create_model(
+        visual={"backbone": {"name": "timm/resnet10t", "config": backbone}},
+        targets=["bdi-ii"],
+        sequence={"seconds": 0.5, "length": 1},
+        head={"hidden": None, "pool": "median"},
+    )
+    return model.save_pretrained(tmp_path_factory.mktemp("model") / "scoring")
+
+
+def test_a_model_with_scores_writes_and_says_them(affect, scoring_model, media, tmp_path):
+    outcome = affect(
+        *("predict", media.good, "--model", scoring_model, "--out", tmp_path / "out", "--detector", "full-frame"),
+        *("--plot", "--overlay"),
+    )
+    assert outcome.code == 0, outcome.err
+    names = ["good.csv", "good.overlay.mp4", "good.png", "good.scores.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert all(str(tmp_path / "out" / name) in outcome.out for name in names)
+    rows, scores = (pd.read_csv(tmp_path / "out" / name) for name in ("good.csv", "good.scores.csv"))
+    assert len(rows) == 4
+    assert list(scores.columns) == ["file", "face_id", "start_s", "end_s", "clips", "bdi-ii"]
+    assert scores.iloc[0, :5].tolist() == [str(media.good), 0, 0.0, 2.0, 4]
+    assert scores["bdi-ii"].tolist() == pytest.approx([rows["bdi-ii"].median()], abs=1e-5)
+    lines = outcome.out.splitlines()
+    assert lines[1] == f"  face 0: bdi-ii {scores['bdi-ii'][0]:.1f} BDI-II points (median of 4 clips)"
+    assert lines[2].startswith("  predicted in ")
+
+
+def test_scores_overwrite_no_other_result(affect, scoring_model, media, tmp_path):
+    files = [tmp_path / name for name in ("a.mp4", "a.scores.mp4")]
+    for file in files:
+        shutil.copy(media.good, file)
+    given = ["--model", scoring_model, "--out", tmp_path / "out", "--detector", "full-frame"]
+    assert affect("predict", *files, *given).code == 0
+    names = ["a.mp4.csv", "a.mp4.scores.csv", "a.scores.mp4.csv", "a.scores.mp4.scores.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    for file in files:
+        assert pd.read_csv(tmp_path / "out" / f"{file.name}.scores.csv")["file"].tolist() == [str(file)]
 
 
 def test_plot_and_overlay_are_written_beside_the_csv(predict, media, tmp_path):
@@ -115,6 +161,8 @@ def test_files_of_one_stem_do_not_overwrite_each_other(predict, media, tmp_path)
         (["/a.mp4", "/x/a.mp4"], ["a.mp4", "x-a.mp4"]),
         (["../a.mp4", "a.mp4"], ["a.mp4", "a.mp4-2"]),
         (["a.mp4", "a.mp4", "a.mp4"], ["a.mp4", "a.mp4-2", "a.mp4-3"]),
+        (["a.scores.mp4"], ["a.scores"]),
+        (["a.mp4", "a.scores.mp4", "b.mp4"], ["a.mp4", "a.scores.mp4", "b"]),
     ],
 )
 def test_result_names_are_short_and_lie_in_the_folder(files, wanted):
@@ -129,11 +177,14 @@ def test_result_names_are_short_and_lie_in_the_folder(files, wanted):
         ["a", "a", "a-2", "a-2.mp4"],
         ["d/a", "e/d/a", "a.x", "d-a.x"],
         ["q/a", "q/a", "q-a-2.csv"],
+        ["a", "a.scores", "a.scores.scores", "a.scores.mp4"],
+        ["a.mp4", "a.scores.mp4", "a.mp4.scores.mp4", "a.mp4.scores"],
+        ["x/a", "x/a.scores", "y/x/a", "x-a.scores"],
     ],
 )
 def test_result_names_are_never_the_same(files):
     names = result_names([Path(file) for file in files])
-    assert len(set(names)) == len(files)
+    assert len({name + end for name in names for end in ("", ".scores")}) == 2 * len(files)
     assert all("/" not in name for name in names)
 
 

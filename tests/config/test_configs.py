@@ -199,6 +199,21 @@ def test_a_known_target_may_be_given_by_name_alone(name):
 
 
 @pytest.mark.parametrize(
+    ("name", "kind", "low", "high"),
+    [
+        ("bdi-ii", "continuous", 0, 63),
+        ("pspi", "ordinal", 0, 15),
+        ("biovid", "ordinal", 0, 4),
+        ("vas", "continuous", 0, 10),
+    ],
+)
+def test_scores_of_the_field_have_their_published_range(name, kind, low, high):
+    target = TargetConfig.parse(name)
+    assert (target.kind, target.low, target.high) == (kind, low, high)
+    assert target.unit
+
+
+@pytest.mark.parametrize(
     ("target", "says"),
     [
         ("joy", "target 'joy' has no standard range"),

@@ -7,6 +7,7 @@ import torch
 
 import affectzoo
 from affectzoo.errors import ConfigError, InputError, PluginError, UnknownNameError
+from affectzoo.model.heads import pool_steps
 from tests.model.toys import ToyAudio, audio_visual_model, random_inputs
 
 TEMPORALS = [None, "tcn", "bilstm", "gru"]
@@ -19,8 +20,22 @@ def test_output_is_one_named_column_per_target_and_step():
 
 
 @pytest.mark.parametrize("pool", ["mean", "median", "last"])
-def test_clip_level_head_gives_one_row_per_clip(pool):
-    assert audio_visual_model(head={"pool": pool}, targets="pspi")(random_inputs()).shape == (2, 1)
+@pytest.mark.parametrize("length", [1, 4])
+def test_a_head_that_pools_gives_one_row_per_window_or_its_steps(pool, length):
+    model = audio_visual_model(head={"pool": pool}, targets="pspi", sequence={"length": length}).eval()
+    inputs = random_inputs(length=length)
+    assert model(inputs).shape == (2, 1)
+    steps = model(inputs, pool=False)
+    assert steps.shape == (2, length, 1)
+    torch.testing.assert_close(model(inputs), pool_steps(steps, None, pool))
+    features = {name: model.encode(name, x) for name, x in inputs.items()}
+    assert torch.equal(model.forward_features(features, pool=False), steps)
+    assert torch.equal(model.forward_features(features, pool=False, return_attention=True)[0], steps)
+
+
+def test_without_pooling_there_is_nothing_to_leave_out():
+    model, inputs = audio_visual_model().eval(), random_inputs()
+    assert torch.equal(model(inputs), model(inputs, pool=False))
 
 
 @pytest.mark.parametrize("stream", ["visual", "audio"])

@@ -62,6 +62,21 @@ def test_a_diverged_model_is_not_hidden_by_pooling(how):
     assert pool_steps(y, torch.ones(1, 3, dtype=torch.bool), how).isnan().all()
 
 
+@pytest.mark.parametrize("how", ["mean", "median", "last"])
+@pytest.mark.parametrize("length", [1, 4])
+def test_a_head_that_pools_gives_the_steps_on_request(how, length):
+    targets = [TargetConfig.parse("bdi-ii"), TargetConfig(name="mood", kind="categorical", classes=("sad", "glad"))]
+    head = Head(4, targets, HeadConfig(hidden=None, pool=how))
+    plain = Head(4, targets, HeadConfig(hidden=None))
+    plain.load_state_dict(head.state_dict())
+    x, mask = torch.randn(2, length, 4), torch.ones(2, length, dtype=torch.bool)
+    mask[1, :-1] = False
+    steps = head(x, mask, pool=False)
+    assert torch.equal(steps, plain(x, mask))
+    assert torch.equal(plain(x, mask), plain(x, mask, pool=False))
+    torch.testing.assert_close(head(x, mask), naive_pool(steps.detach(), mask, how))
+
+
 def test_regressors_are_mapped_linearly_onto_the_range_and_not_squashed():
     targets = [TargetConfig(name="a"), TargetConfig(name="b", low=0, high=63), TargetConfig(name="c", kind="ordinal", high=15)]
     head = Head(4, targets, HeadConfig(hidden=None))

@@ -17,9 +17,8 @@ VALENCE_AROUSAL = tuple(TargetConfig.parse(name) for name in ("valence", "arousa
 
 def row(index, face=0, box=(40, 40, 80, 90), values=(0.5, -0.2)):
     seen = box is not None
-    return Row(
-        index, index, float(index), index + 1.0, face, np.array(values, float), seen, True, np.array(box) if seen else None
-    )
+    frames, box = (4, np.array(box)) if seen else (None, None)
+    return Row(index, float(index), index + 1.0, face, np.array(values, float), seen, True, frames, box)
 
 
 def times_of(path, kind):

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import affectzoo
+from affectzoo.config import FramesInput
+from affectzoo.data.rendered import RenderedClip, write_clip
 from affectzoo.errors import AffectzooError, InputError, MediaError, PredictionError, UnknownNameError
 from affectzoo.media.audio import LogMel
 from affectzoo.media.crops import frames_to_tensor
@@ -18,6 +20,20 @@ from affectzoo.media.pipeline import MediaStream
 from affectzoo.media.windows import window_starts
 from affectzoo.predict import Predictor, Timeline, predict
 from affectzoo.predict.features import in_batches
+
+
+class ToyColour(affectzoo.Backbone):
+    """The mean colour of clips of 16 frames; keeps what it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.feature_dim = 3
+        self.input = FramesInput(frames=16, height=8, width=8)
+        self.given = []
+
+    def forward(self, x):
+        self.given.append(x)
+        return x.mean(dim=(2, 3, 4))
 
 
 def plainly(model, path, detector, hop):
@@ -133,6 +149,46 @@ def test_a_model_that_only_sees(make_model, make_clip, detector):
     assert frame["valence"].notna().tolist() == frame["face_present"].tolist() == [True] * 5 + [False] * 10
     with pytest.raises(MediaError, match="no video track"):
         predictor(make_clip("heard.mkv", video=False))
+
+
+def test_rows_tell_how_many_frames_show_the_face(make_model, make_clip, detector):
+    model = make_model()
+    whole = Predictor(model, detector=detector, device="cpu")(make_clip("whole.mkv"))
+    assert whole.frame["face_frames"].tolist() == [2] * 10
+    assert not whole.warnings
+    # Slots lie at 0.1 s and 0.3 s of every 0.4 s: the face leaves between those of the sixth row.
+    left = Predictor(model, detector=detector, device="cpu")(make_clip("left.mkv", red=[(0, 2.2)]))
+    assert left.frame["face_frames"].tolist()[:6] == [2] * 5 + [1]
+    assert left.frame["face_frames"].isna().tolist() == [False] * 6 + [True] * 4
+    assert left.warnings == [
+        "1 of 6 rows with a face holds fewer than 2 frames of it; the nearest frame was repeated (column face_frames)"
+    ]
+    heard = Predictor(make_model(visual=None), device="cpu")(make_clip("heard.mkv"))
+    assert heard.frame["face_frames"].isna().all()
+    assert not heard.warnings
+
+
+@pytest.mark.parametrize("pool", [None, "median"])
+def test_a_video_shorter_than_a_sub_sequence_repeats_its_last_frame(tmp_path, pool):
+    clip = write_clip(RenderedClip(3, 1, 0.6), tmp_path / "short.mp4", size=(160, 120), fps=30)
+    affectzoo.register_backbone("toy-colour")(ToyColour)
+    model = affectzoo.create_model(
+        visual="toy-colour",
+        targets=["bdi-ii"],
+        sequence={"seconds": 4.27, "length": 1},
+        head={"pool": pool},
+    )
+    timeline = Predictor(model, detector="full-frame", device="cpu")(clip)
+    assert len(timeline) == 1
+    assert timeline.duration_s == pytest.approx(0.6, abs=0.1)
+    assert timeline.frame["face_frames"].tolist() == [2]
+    assert timeline.frame["bdi-ii"].notna().all()
+    assert timeline.warnings[-1].startswith("1 of 1 rows with a face holds fewer than 16 frames of it")
+    (crops,) = model.backbones["visual"].given
+    assert (crops[0, :, 1:] == crops[0, :, 1:2]).all()
+    if pool is not None:
+        assert timeline.scores["clips"].tolist() == [1]
+    timeline.plot(tmp_path / "short.png")
 
 
 def test_half_precision_is_kept(make_model, make_clip, detector):

@@ -23,7 +23,7 @@ def steps_from(seen, heard):
             0.4 * i,
             0.4 * (i + 1),
             torch.randn(4, generator=generator) if sound else None,
-            {number: FaceFeature(torch.randn(5, generator=generator), BOX + i) for number in sorted(faces)},
+            {number: FaceFeature(torch.randn(5, generator=generator), BOX + i, 2) for number in sorted(faces)},
         )
         for i, (faces, sound) in enumerate(zip(seen, heard, strict=True))
     ]
@@ -74,9 +74,9 @@ def whole_file(model, steps, *, hop):
 
 
 def assert_same(rows, expected):
-    assert [(row.face, row.first) for row in rows] == sorted(expected, key=lambda k: (k[1], -1 if k[0] is None else k[0]))
+    assert [(row.face, row.index) for row in rows] == sorted(expected, key=lambda k: (k[1], -1 if k[0] is None else k[0]))
     for row in rows:
-        np.testing.assert_allclose(row.values, expected[row.face, row.first], atol=1e-5)
+        np.testing.assert_allclose(row.values, expected[row.face, row.index], atol=1e-5)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -99,7 +99,7 @@ def test_one_modality_streams_too(make_model, visual, audio):
     steps = steps_from(seen, heard)
     rows = collect(model, steps, hop=2)
     assert_same(rows, whole_file(model, steps, hop=2))
-    assert {i for row in rows for i in range(row.first, row.last + 1)} == set(range(13))
+    assert {row.index for row in rows} == set(range(13))
 
 
 def test_a_hidden_face_keeps_its_stretch_and_is_said_to_be_hidden(make_model):
@@ -144,16 +144,20 @@ def test_memory_holds_windows_not_the_file(make_model):
             held = [collector._nobody, *collector._faces.values()]
             assert sum(len(s._waiting) + len(s.absent) + len(s.windows._kept) for s in held) <= 40
             assert len(collector._pending) <= 4
-        assert len({(row.face, row.first) for row in collector.finish()}) == 400
+        assert len({(row.face, row.index) for row in collector.finish()}) == 400
 
 
-def test_a_clip_level_model_has_a_row_for_each_window(make_model):
-    model = make_model(pool="mean")
-    steps = steps_from([{0}] * 10 + [set()] * 3, [True] * 13)
-    rows = collect(model, steps, hop=2)
-    assert [(r.face, r.first, r.last) for r in rows if r.face == 0] == [(0, 0, 3), (0, 2, 5), (0, 4, 7), (0, 6, 9)]
-    # The sound alone where a window reaches beyond the face, so that all the time is covered.
-    assert [(r.first, r.last) for r in rows if r.face is None] == [(8, 11), (9, 12)]
+@pytest.mark.parametrize("pool", ["mean", "median", "last"])
+@pytest.mark.parametrize("length", [1, 4])
+def test_a_model_that_pools_has_the_rows_of_one_that_does_not(make_model, pool, length):
+    steps = steps_from([{0}] * 4 + [{0, 1}] * 6 + [set()] * 3, [i != 11 for i in range(13)])
+    plain, pooled = make_model(length=length), make_model(length=length, pool=pool)
+    pooled.load_state_dict(plain.state_dict())
+    hop = max(1, length // 2)
+    rows = collect(pooled, steps, hop=hop)
+    assert_same(rows, whole_file(plain, steps, hop=hop))
+    assert [row.face for row in rows].count(1) == 6
+    assert np.isnan([row.values for row in rows if row.index == 11]).all()
 
 
 def test_classes_come_out_as_probabilities(make_model):

@@ -17,7 +17,7 @@ EMOTION = TargetConfig(name="emotion", kind="categorical", classes=("happy", "sa
 
 def row(index, face=0, values=(0.1, -0.2), seen=True, heard=True):
     box = np.array([10, 20, 30.5, 40], np.float32) if seen else None
-    return Row(index, index, float(index), index + 1.0, face, np.array(values, float), seen, heard, box)
+    return Row(index, float(index), index + 1.0, face, np.array(values, float), seen, heard, 4 if seen else None, box)
 
 
 @pytest.fixture
@@ -36,9 +36,10 @@ def test_columns_and_types(timeline):
     frame = timeline.frame
     assert list(frame.columns) == [
         *("time_s", "start_s", "end_s", "face_id", "valence", "arousal", "face_present", "audio_present"),
-        *("box_x0", "box_y0", "box_x1", "box_y1"),
+        *("face_frames", "box_x0", "box_y0", "box_x1", "box_y1"),
     ]
-    assert str(frame["face_id"].dtype) == "Int64"
+    assert str(frame["face_id"].dtype) == str(frame["face_frames"].dtype) == "Int64"
+    assert (frame["face_frames"].isna() == ~frame["face_present"]).all()
     assert frame["face_present"].dtype == frame["audio_present"].dtype == bool
     assert {str(frame[name].dtype) for name in frame.columns if name.startswith(("box", "time", "val"))} == {"float64"}
     assert frame["time_s"].tolist()[:2] == [0.5, 1.5]
@@ -76,6 +77,7 @@ def test_what_is_not_a_timeline_is_not_read(timeline, tmp_path):
         *(("face_id", value) for value in ("Ann", "0.5")),
         *(("face_present", value) for value in ("maybe", "", "2")),
         ("audio_present", "yes"),
+        *(("face_frames", value) for value in ("some", "1.5")),
         ("valence", "high"),
         ("box_x0", "left"),
     ],
@@ -147,9 +149,6 @@ def test_words_about_little():
     blank = Timeline.from_rows([row(0, None, (np.nan, np.nan), seen=False, heard=False)], targets=VALENCE_AROUSAL)
     assert "no faces" in blank.summary()
     assert "nothing to predict from" in blank.summary()
-    scores = [row(i, values=[value]) for i, value in enumerate((10.0, 12.0, 40.0))]
-    clip = Timeline.from_rows(scores, targets=[TargetConfig.parse("bdi-ii")], clip_level=True)
-    assert clip.summary().endswith("median bdi-ii 12.0 BDI-II points")
 
 
 def picture_size(path):

@@ -1,0 +1,67 @@
+"""From the rows of a timeline to one score per face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from affectzoo.config import TargetConfig
+
+#: `head.pool` -> `[n, K]` values in order of time to `[K]`.
+POOLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mean": lambda values: values.mean(axis=0),
+    "median": lambda values: np.median(values, axis=0),
+    "last": lambda values: values[-1],
+}
+
+
+def pooled_scores(frame: pd.DataFrame, targets: Sequence[TargetConfig], pool: str) -> pd.DataFrame:
+    """One row per face: `face_id`, `start_s`, `end_s`, `clips`, and the pooled value of each column.
+
+    Args:
+        frame: a timeline's rows, by time. Those with a value in every column count.
+        targets: what the columns mean; the pooled probabilities of a categorical one are made to sum to 1 again.
+        pool: `mean`, `median` or `last`.
+
+    Returns:
+        Faces in order, those without a row that counts with NaN; then nobody's rows, where any of them counts.
+    """
+    columns = [column for target in targets for column in target.columns]
+    numbers = sorted({int(number) for number in frame["face_id"].dropna().tolist()})
+    records: list[dict[str, Any]] = []
+    for number in [*numbers, None]:
+        rows = frame[frame["face_id"].isna() if number is None else frame["face_id"] == number]
+        values = rows.loc[:, columns].to_numpy(dtype=np.float64)
+        counts = ~np.isnan(values).any(axis=1)
+        if number is None and not counts.any():
+            continue
+        used = rows[counts] if counts.any() else rows
+        score = _pool(values[counts], targets, pool) if counts.any() else np.full(len(columns), np.nan)
+        records.append(
+            {
+                "face_id": number,
+                "start_s": used["start_s"].min(),
+                "end_s": used["end_s"].max(),
+                "clips": int(counts.sum()),
+                **dict(zip(columns, score.tolist(), strict=True)),
+            }
+        )
+    scores = pd.DataFrame(records, columns=pd.Index(["face_id", "start_s", "end_s", "clips", *columns]))
+    return scores.astype({"face_id": "Int64", "clips": "int64", **dict.fromkeys(["start_s", "end_s", *columns], "float64")})
+
+
+def _pool(values: np.ndarray, targets: Sequence[TargetConfig], pool: str) -> np.ndarray:
+    """`[n, K]` to `[K]`, with probabilities that sum to 1."""
+    score = POOLS[pool](values)
+    start = 0
+    for target in targets:
+        part = slice(start, start + len(target.columns))
+        if target.kind == "categorical":
+            # Where every clip is sure of another class, no median is left: then the mean says so.
+            chosen = score[part] if score[part].sum() > 0 else values[:, part].mean(axis=0)
+            score[part] = chosen / chosen.sum()
+        start = part.stop
+    return score
