@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from affectzoo.model.contracts import (
         Backbone as Backbone,
+        Block as Block,
         Component as Component,
         Fusion as Fusion,
         Temporal as Temporal,
@@ -84,6 +85,7 @@ _PUBLIC = {
     "AffectzooError": "affectzoo.errors",
     "Backbone": "affectzoo.model.contracts",
     "BackboneSpec": "affectzoo.registry",
+    "Block": "affectzoo.model.contracts",
     "BlockSpec": "affectzoo.registry",
     "Component": "affectzoo.model.contracts",
     "ComponentConfig": "affectzoo.config",

@@ -10,7 +10,7 @@ from typing import Any
 
 from affectzoo.config import ComponentConfig
 from affectzoo.errors import AffectzooError, ConfigError, PluginError, UnknownNameError
-from affectzoo.model.contracts import Backbone, Component, Fusion, Temporal
+from affectzoo.model.contracts import Backbone, Block, Component, Fusion, Temporal
 from affectzoo.registry import SESSION, Entry, registry
 
 
@@ -29,8 +29,8 @@ def create_temporal(name: str, in_dim: int, **config: Any) -> Temporal:
     return build("temporal", _named(name, config), in_dim=in_dim)
 
 
-def create_block(name: str, in_channels: int, width: int, stride: int = 1, **config: Any) -> Component:
-    """A spatiotemporal block by registry name."""
+def create_block(name: str | Mapping[str, Any], in_channels: int, width: int, stride: int = 1, **config: Any) -> Block:
+    """A spatiotemporal block by registry name, or by `{name, distribution, version}` as a saved network holds it."""
     return build("block", _named(name, config), in_channels=in_channels, width=width, stride=stride)
 
 
@@ -41,8 +41,16 @@ def create_detector(name: str, **config: Any) -> Any:
     return _construct(target, check_arguments(target, {}, config, f"detector {entry.name!r}"), entry)
 
 
-def _named(name: str, config: Mapping[str, Any]) -> ComponentConfig:
-    return ComponentConfig.parse({"name": name, "config": config}, where=name)
+def _named(name: str | Mapping[str, Any], config: Mapping[str, Any]) -> ComponentConfig:
+    given = {"name": name} if isinstance(name, str) else dict(name)
+    return ComponentConfig.parse({**given, "config": _with_lists(config)}, where=str(given.get("name", "component")))
+
+
+def _with_lists(value: Any) -> Any:
+    """Tuples as the lists that JSON has."""
+    if isinstance(value, Mapping):
+        return {key: _with_lists(item) for key, item in value.items()}
+    return [_with_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def build(kind: str, config: ComponentConfig, **given: Any) -> Any:
@@ -137,6 +145,7 @@ def check_arguments(target: Any, given: Mapping[str, Any], config: Mapping[str, 
 #: Registry kind -> base class and what an instance must say about itself.
 _CONTRACTS: dict[str, tuple[type[Component], tuple[str, ...]]] = {
     "backbone": (Backbone, ("feature_dim", "input")),
+    "block": (Block, ("out_channels",)),
     "temporal": (Temporal, ("out_dim",)),
     "fusion": (Fusion, ("out_dim",)),
 }

@@ -25,6 +25,8 @@ class Component(nn.Module):
     component: ComponentConfig | None = None
     #: Keywords that rebuild this instance without a network, where the constructor's arguments would not.
     saved_config: dict[str, Any] | None = None
+    #: What the constructor took from other weights; `str` of it is a sentence, told when training begins.
+    init_report: Any = None
 
 
 class Backbone(Component):
@@ -37,6 +39,19 @@ class Backbone(Component):
 
     feature_dim: int
     input: FramesInput | LogMelInput | WaveformInput
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor: ...
+
+
+class Block(Component):
+    """A block of a 3D network: `[N, C, T, H, W] -> [N, out_channels, T / s, H / s, W / s]`, sizes rounded up.
+
+    The constructor takes `in_channels` (C), `width` and `stride` (s) first; `width` is mostly, and need not be,
+    `out_channels`. One that works at several scales takes `multiscale`, false for a single scale of the same size.
+    """
+
+    out_channels: int
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor: ...
