@@ -68,7 +68,7 @@ def affectzoo_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="rendered",
-            summary="drawn talking faces with a synthetic voice, from known valence and arousal curves",
+            summary="drawn talking faces with a synthetic voice; tasks affect, severity, pain, identity",
             licence=_LICENCE,
             target="affectzoo.data.rendered_windows:build",
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
+from torch.nn import functional
+
+from affectzoo.config import TargetConfig
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -34,3 +37,38 @@ def mse_loss(prediction: Tensor, label: Tensor, valid: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Loss] = {"ccc": ccc_loss, "mse": mse_loss}
+
+
+def cross_entropy_loss(prediction: Tensor, label: Tensor, valid: Tensor) -> Tensor:
+    """Mean cross-entropy over valid steps; `label` holds the share of each class, one-hot mostly."""
+    entropy = functional.cross_entropy(prediction.float().movedim(-1, 1), label.float().movedim(-1, 1), reduction="none")
+    return entropy.masked_fill(~valid, 0.0).sum() / valid.sum().clamp(min=1)
+
+
+def objective(prediction: Tensor, label: Tensor, valid: Tensor, targets: Sequence[TargetConfig], loss: str) -> Tensor:
+    """Mean over the targets of their losses.
+
+    A continuous or ordinal target takes the chosen loss on a scale where its range is 2 wide, as -1..1 is, so that points of
+    0..63 do not outweigh valence; a categorical target takes cross-entropy.
+
+    Args:
+        prediction, label: `[B, L, K]`, columns of the targets in order.
+        valid: `[B, L]` bool; steps that count.
+        targets: what the columns mean.
+        loss: a key of `LOSSES`.
+    """
+    scales, regressed, start = [], [], 0
+    total = prediction.new_zeros(())
+    for target in targets:
+        columns = slice(start, start + len(target.columns))
+        start = columns.stop
+        if target.kind == "categorical":
+            total = total + cross_entropy_loss(prediction[..., columns], label[..., columns], valid)
+        else:
+            regressed.append(columns.start)
+            scales.append((target.high - target.low) / 2)
+    if regressed:
+        scale = prediction.new_tensor(scales)
+        part = LOSSES[loss](prediction[..., regressed] / scale, label[..., regressed] / scale, valid)
+        total = total + part * len(regressed)
+    return total / len(targets)

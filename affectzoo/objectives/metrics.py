@@ -43,3 +43,35 @@ def mean_absolute_error(prediction: Tensor, label: Tensor, valid: Tensor | None 
     """Mean absolute error for each column, `[K]` float64, in the label's unit; NaN where no step is valid."""
     x, y = _series(prediction, label, valid)
     return (x - y).abs().mean(0) if x.shape[0] else torch.full((x.shape[1],), float("nan"), dtype=torch.float64)
+
+
+def root_mean_squared_error(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Root of the mean squared error for each column, `[K]` float64, in the label's unit; NaN where no step is valid."""
+    x, y = _series(prediction, label, valid)
+    return (x - y).square().mean(0).sqrt() if x.shape[0] else torch.full((x.shape[1],), float("nan"), dtype=torch.float64)
+
+
+def pcc(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Pearson's correlation coefficient for each column, `[K]` float64; NaN where either series is constant or empty."""
+    x, y = _series(prediction, label, valid)
+    if x.shape[0] == 0:
+        return x.new_full((x.shape[1],), float("nan"))
+    constant = (x == x[0]).all(0) | (y == y[0]).all(0)
+    dx, dy = x - x.mean(0), y - y.mean(0)
+    correlation = (dx * dy).mean(0) / (dx.square().mean(0).sqrt() * dy.square().mean(0).sqrt())
+    return correlation.clamp(-1, 1).masked_fill(constant, float("nan"))
+
+
+def unweighted_average_recall(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean over the classes that occur of the share of their steps that are recognised; a float64 scalar.
+
+    Args:
+        prediction, label: `[..., K]`, a column for each class: scores (or probabilities), and the share of each class.
+        valid: `[...]` bool; None counts all. NaN where no step is valid, or where a prediction on one is not finite.
+    """
+    x, y = _series(prediction, label, valid)
+    if x.shape[0] == 0 or not bool(x.isfinite().all()):
+        return x.new_full((), float("nan"))
+    chosen, true = x.argmax(1), y.argmax(1)
+    recalls = [(chosen[true == k] == k).double().mean() for k in true.unique()]
+    return torch.stack(recalls).mean()

@@ -21,9 +21,11 @@ class OnFeatures(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, features: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Modality -> `[B, L, D]` to `[B, L, K]`."""
-        return self.model.forward_features(features, masks)
+    def forward(
+        self, features: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None, *, pool: bool = True
+    ) -> Tensor:
+        """Modality -> `[B, L, D]` to `[B, L, K]`, or `[B, K]` where the head pools and `pool` lets it."""
+        return self.model.forward_features(features, masks, pool=pool)
 
 
 @torch.no_grad()

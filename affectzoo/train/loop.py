@@ -17,13 +17,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from affectzoo.config import ExperimentConfig, FramesInput, TrainConfig
-from affectzoo.data.schema import SPLITS
+from affectzoo.data.schema import IDENTITY, SPLITS
 from affectzoo.data.windows import FeatureWindows, WindowDataset
 from affectzoo.errors import AffectzooError, ConfigError, DataError
 from affectzoo.files import replacing
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.build import check_arguments
-from affectzoo.objectives.losses import LOSSES
+from affectzoo.objectives.losses import objective
 from affectzoo.registry import Entry, registry
 from affectzoo.train.augment import augment
 from affectzoo.train.evaluate import predict_split, scores, subjects_of
@@ -54,6 +54,9 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None) 
 
     set_seed(experiment.seed)
     model = AffectModel(experiment.model)
+    for name, backbone in model.backbones.items():
+        if backbone.init_report is not None:
+            accelerator.print(f"{name} starts {backbone.init_report}", flush=True)
     datasets: Mapping[str, WindowDataset] = load_splits(experiment, model, accelerator)
     raw_test = datasets["test"]
     network: nn.Module = model
@@ -95,8 +98,6 @@ def check(experiment: ExperimentConfig) -> None:
         if settings is not None and (settings.window_hop or 1) > length:
             raise ConfigError(f"{name}.window_hop {settings.window_hop} is longer than a window of {length} steps")
     dataset_of(experiment)
-    if experiment.model.head.pool is not None:
-        raise ConfigError("training in this release is for sub-sequence targets: leave head.pool out")
     if experiment.pretrain is not None:
         if experiment.train.horizontal_flip:
             raise ConfigError("train.horizontal_flip has no effect on features: set it under pretrain, where crops are seen")
@@ -131,8 +132,8 @@ def fit(
         losses = 0.0
         for batch in training:
             batch = augment(batch, frames, settings, generator)
-            prediction = wrapped(batch["inputs"], batch["masks"])
-            loss = LOSSES[settings.loss](prediction, batch["targets"], batch["valid"])
+            prediction = wrapped(batch["inputs"], batch["masks"], pool=False)
+            loss = objective(prediction, batch["targets"], counted(batch, model), model.config.targets, settings.loss)
             accelerator.backward(loss)
             if settings.clip_norm is not None:
                 accelerator.clip_grad_norm_(wrapped.parameters(), settings.clip_norm)
@@ -141,10 +142,10 @@ def fit(
             optimizer.zero_grad()
             losses += float(loss.detach())
         line = {"epoch": epoch, "loss": losses / len(training), "seconds": time.perf_counter() - started}
-        line |= scores(predict_split(accelerator, wrapped, validation), model.columns)
+        line |= scores(predict_split(accelerator, wrapped, validation), model.config.targets, model.head.pool)
         log(line, folder, accelerator)
-        if line["ccc"] > best:
-            best, best_epoch = line["ccc"], epoch
+        if line["score"] > best:
+            best, best_epoch = line["score"], epoch
             if accelerator.is_main_process:
                 model.save_pretrained(folder / "model")
         if settings.patience is not None and epoch - best_epoch >= settings.patience:
@@ -152,7 +153,7 @@ def fit(
     accelerator.wait_for_everyone()
     accelerator.free_memory()
     if best_epoch < 0:
-        raise DataError(f"{experiment.name}: validation CCC was never a number; look at {folder / 'metrics.jsonl'}")
+        raise DataError(f"{experiment.name}: the validation score was never a number; look at {folder / 'metrics.jsonl'}")
     return best_epoch
 
 
@@ -162,7 +163,17 @@ def evaluate(
     """Scores of a model on a split of raw inputs or of its own backbones' features."""
     network = OnFeatures(model) if isinstance(dataset, FeatureWindows) else model
     loader = accelerator.prepare_data_loader(make_loader(dataset, experiment.train, experiment.seed, shuffle=False))
-    return scores(predict_split(accelerator, network, loader), model.columns)
+    return scores(predict_split(accelerator, network, loader), model.config.targets, model.head.pool)
+
+
+def counted(batch: dict[str, Any], model: AffectModel) -> torch.Tensor:
+    """`[B, L]` steps whose loss counts: those with a valid label.
+
+    Of a model that scores recordings only those with some input: a blank step has no say in a score either.
+    """
+    if model.head.pool is None:
+        return batch["valid"]
+    return batch["valid"] & torch.stack(list(batch["masks"].values())).any(dim=0)
 
 
 def dataset_of(experiment: ExperimentConfig) -> tuple[Entry, dict[str, Any]]:
@@ -190,6 +201,8 @@ def load_splits(experiment: ExperimentConfig, model: AffectModel, accelerator: A
         raise DataError(f"dataset {entry.name!r} of {entry.provider} has no clips for the split {empty[0]}")
     hops = {"train": experiment.train.window_hop}
     datasets = {split: WindowDataset(rows[split], model.config, hop=hops.get(split)) for split in SPLITS}
+    if [target.name for target in model.config.targets] == [IDENTITY]:
+        return datasets  # whose classes are the people: they must be the same in every split
     people = {split: set(dataset.subjects) for split, dataset in datasets.items()}
     for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
         if people[one] & people[other]:

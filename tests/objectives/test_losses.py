@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from affectzoo.objectives.losses import LOSSES, ccc_loss, mse_loss
+from affectzoo.config import TargetConfig
+from affectzoo.objectives.losses import LOSSES, ccc_loss, cross_entropy_loss, mse_loss, objective
 from affectzoo.objectives.metrics import ccc
 
 
@@ -89,3 +90,51 @@ def test_half_precision_predictions_are_summed_in_single_precision():
     rounded = prediction.bfloat16()
     assert ccc_loss(rounded, label, valid).dtype == torch.float32
     torch.testing.assert_close(ccc_loss(rounded, label, valid), ccc_loss(rounded.float(), label, valid))
+
+
+def test_cross_entropy_is_the_mean_of_minus_log_of_the_true_class_over_valid_steps():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 4, 5, generator=generator)
+    classes = torch.randint(5, (3, 4), generator=generator)
+    valid = torch.rand(3, 4, generator=generator) < 0.6
+    wanted = -logits.log_softmax(-1).gather(-1, classes.unsqueeze(-1))[valid].mean()
+    label = torch.nn.functional.one_hot(classes, 5).float()
+    assert cross_entropy_loss(logits, label, valid).item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert cross_entropy_loss(logits, label, torch.zeros(3, 4, dtype=torch.bool)).item() == 0
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_objective_of_valence_and_arousal_is_the_loss_itself(loss):
+    # The bundled model's recipe must train as it did: bit for bit, gradient included.
+    prediction, label, valid = batch()
+    pairs = []
+    for function in (LOSSES[loss], lambda *given: objective(*given, _targets("valence", "arousal"), loss)):
+        x = prediction.clone().requires_grad_()
+        value = function(x, label, valid)
+        value.backward()
+        pairs.append((value.detach(), x.grad))
+    assert torch.equal(pairs[0][0], pairs[1][0])
+    assert torch.equal(pairs[0][1], pairs[1][1])
+
+
+def test_a_wide_range_does_not_outweigh_a_narrow_one():
+    # Half a range off counts the same on 0..63 and on -1..1.
+    prediction = torch.tensor([31.5, 0.0]).expand(2, 3, 2)
+    label = torch.tensor([63.0, 1.0]).expand(2, 3, 2)
+    both = objective(prediction, label, torch.ones(2, 3, dtype=torch.bool), _targets("bdi-ii", "valence"), "mse")
+    assert both.item() == pytest.approx(1.0)
+
+
+def test_targets_of_several_kinds_are_averaged_each_over_its_own_columns():
+    targets = _targets("valence", {"name": "emotion", "kind": "categorical", "classes": 3}, "arousal")
+    generator = torch.Generator().manual_seed(1)
+    prediction, label = torch.randn(2, 3, 5, generator=generator), torch.rand(2, 3, 5, generator=generator)
+    valid = torch.ones(2, 3, dtype=torch.bool)
+    found = objective(prediction, label, valid, targets, "mse")
+    regressed = mse_loss(prediction[..., [0, 4]], label[..., [0, 4]], valid)
+    wanted = (2 * regressed + cross_entropy_loss(prediction[..., 1:4], label[..., 1:4], valid)) / 3
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
+
+
+def _targets(*given: object) -> list[TargetConfig]:
+    return [TargetConfig.parse(target) for target in given]

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from affectzoo.objectives.metrics import ccc, mean_absolute_error
+from affectzoo.objectives.metrics import (
+    ccc,
+    mean_absolute_error,
+    pcc,
+    root_mean_squared_error,
+    unweighted_average_recall,
+)
 
 
 def looped_ccc(x: list[float], y: list[float]) -> float:
@@ -112,3 +118,39 @@ def test_mean_absolute_error_is_in_the_unit_of_the_label():
     prediction, label, valid = random_split(6)
     wanted = (prediction[valid].double() - label[valid].double()).abs().mean(0)
     torch.testing.assert_close(mean_absolute_error(10 * prediction, 10 * label, valid), 10 * wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pcc_and_rmse_are_those_of_numpy_over_the_valid_steps(seed):
+    prediction, label, valid = random_split(seed)
+    for k in range(2):
+        x, y = prediction[valid][:, k].double().numpy(), label[valid][:, k].double().numpy()
+        assert pcc(prediction, label, valid)[k].item() == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-12)
+        assert root_mean_squared_error(prediction, label, valid)[k].item() == pytest.approx(
+            np.sqrt(np.mean((x - y) ** 2)), abs=1e-12
+        )
+
+
+def test_pcc_of_a_constant_series_and_every_metric_of_none_is_not_a_number():
+    series = torch.tensor([[0.1], [0.7], [0.3]])
+    assert pcc(torch.full((3, 1), 0.1), series).isnan().all()
+    assert pcc(series, torch.full((3, 1), 0.1)).isnan().all()
+    none = torch.zeros(3, dtype=torch.bool)
+    for metric in (pcc, root_mean_squared_error, unweighted_average_recall):
+        assert metric(series, series, none).isnan().all()
+
+
+def test_pcc_is_one_for_any_rising_line():
+    series = torch.tensor([[1e6], [1e6 + 1], [1e6 + 3]])
+    assert pcc(3 * series - 7, series).item() == pytest.approx(1.0, abs=1e-9)
+
+
+def test_unweighted_average_recall_counts_classes_not_steps():
+    # Nine of class 0, one of class 1, none of class 2; always guessing class 0 is right in half of the classes.
+    label = torch.nn.functional.one_hot(torch.tensor([0] * 9 + [1]), 3).float()
+    guess = torch.tensor([[1.0, 0.0, 0.5]]).expand(10, 3)
+    assert unweighted_average_recall(guess, label).item() == 0.5
+    assert unweighted_average_recall(label, label).item() == 1.0
+    assert unweighted_average_recall(guess * float("nan"), label).isnan()
+    valid = torch.tensor([True] * 9 + [False])
+    assert unweighted_average_recall(guess, label, valid).item() == 1.0

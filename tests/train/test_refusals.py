@@ -47,7 +47,6 @@ def rendered(config: ModelConfig, **options: Any) -> dict[str, Dataset]:
     [
         ({"model": {"fusion": "jont-cross-attention"}}, UnknownNameError, "joint-cross-attention"),
         ({"model": {"fusion": {"name": "concat", "config": {"dmi": 3}}}}, ConfigError, "did you mean 'dim'?"),
-        ({"model": {"head": {"pool": "mean"}}}, ConfigError, "leave head.pool out"),
         ({"train": {"horizontal_flip": 0.5}}, ConfigError, "set it under pretrain"),
         ({"train": {"window_hop": 3}}, ConfigError, "train.window_hop 3 is longer than a window of 2 steps"),
         ({"pretrain": {"window_hop": 3}}, ConfigError, "pretrain.window_hop"),
@@ -130,8 +129,8 @@ def test_a_dataset_that_breaks_is_named(make_experiment, tmp_path, dataset):
 
 def test_a_validation_score_that_is_never_a_number_is_an_error(make_experiment, tmp_path, monkeypatch):
     scores = loop.scores
-    monkeypatch.setattr(loop, "scores", lambda *args: {**scores(*args), "ccc": float("nan")})
-    with pytest.raises(DataError, match="validation CCC was never a number"):
+    monkeypatch.setattr(loop, "scores", lambda *args: {**scores(*args), "score": float("nan")})
+    with pytest.raises(DataError, match="the validation score was never a number"):
         train(make_experiment(output=str(tmp_path), train={"epochs": 1}))
     folder = tmp_path / "tiny" / "seed0"
     assert not (folder / "result.json").exists()
@@ -144,7 +143,7 @@ def test_patience_ends_a_run_that_does_not_improve(make_experiment, tmp_path, mo
 
     def falling(*args: Any) -> dict[str, float]:
         real.append(None)
-        return {**scores(*args), "ccc": next(best)}
+        return {**scores(*args), "score": next(best)}
 
     monkeypatch.setattr(loop, "scores", falling)
     experiment = make_experiment(output=str(tmp_path), train={"epochs": 9, "patience": 2})
@@ -157,7 +156,7 @@ def test_patience_ends_a_run_that_does_not_improve(make_experiment, tmp_path, mo
     accelerator = Accelerator()
     model = affectzoo.load(folder / "model")
     found = evaluate(model, load_splits(experiment, model, accelerator)["test"], experiment, accelerator)
-    assert {**found, "ccc": 0} == pytest.approx({**result["test"], "ccc": 0}, abs=1e-6)
+    assert {**found, "score": 0} == pytest.approx({**result["test"], "score": 0}, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_the_result_is_what_the_saved_model_scores(run, experiment_file):
     datasets = load_splits(experiment, model, accelerator)
     for split in ("val", "test"):
         loader = make_loader(datasets[split], experiment.train, 0, shuffle=False)
-        found = scores(predict_split(accelerator, model, loader), model.columns)
+        found = scores(predict_split(accelerator, model, loader), model.config.targets)
         assert found == pytest.approx(result[split], abs=1e-5)
     assert result["parameters"] == sum(parameter.numel() for parameter in model.parameters())
 
