@@ -46,12 +46,14 @@ def list_models() -> list[str]:
     return registry().names("model")
 
 
-def info(name: str) -> Description:
-    """Describe a model or component by name, whatever its kind.
+def info(name: str, *, kind: str | None = None) -> Description:
+    """Describe a model or component by name, of any kind or of the given one (`backbone`, `block`, ...).
 
     Raises:
-        UnknownNameError: nothing of any kind is called so.
+        UnknownNameError: nothing, or nothing of that kind, is called so.
     """
+    if kind is not None:
+        return _describe(registry().find(kind, name))
     found: list[Entry] = []
     for kind in KINDS:
         try:
@@ -77,7 +79,8 @@ def _describe(entry: Entry) -> Description:
         text = card_text(spec)
         return Description(*common, text=text.split("---\n", 2)[-1].strip(), facts=facts)
     target = entry.resolve()
-    return Description(*common, options=_options(entry, target), text=inspect.getdoc(target) or "")
+    facts = _measure(target) if entry.kind == "backbone" and not entry.variant else {}
+    return Description(*common, options=_options(entry, target), text=inspect.getdoc(target) or "", facts=facts)
 
 
 #: Registry kind -> constructor arguments that the surrounding model decides.
@@ -92,3 +95,36 @@ def _options(entry: Entry, target: Any) -> dict[str, str]:
             continue
         options[name] = "required" if parameter.default is parameter.empty else repr(parameter.default)
     return options
+
+
+def _measure(target: Any) -> dict[str, str]:
+    """Input, features, weights and operations of a backbone with its defaults; nothing where it cannot be built so."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from affectzoo.model.optimize import example_input
+
+    try:
+        # Without memory or arithmetic, and without touching the caller's random numbers.
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
+            backbone = target().eval()
+            x = example_input(backbone.input, 1, "meta")
+            with FlopCounterMode(display=False) as counter:
+                features = backbone(x)
+        facts = {"input": _spoken(backbone.input), "features": f"{features.shape[1]:,}"}
+        facts["parameters"] = f"{sum(p.numel() for p in backbone.parameters()):,}"
+    except Exception:  # required arguments, weights to fetch, operations that need values
+        return {}
+    if counter.get_total_flops():
+        gmac = counter.get_total_flops() / 2e9  # two operations for each multiply-accumulate
+        facts["GMAC"] = f"{gmac:.2f}" if gmac >= 0.1 else f"{gmac:.2g}"
+        facts["GMAC"] += f" at {' x '.join(map(str, x.shape))}"
+    return facts
+
+
+def _spoken(declared: Any) -> str:
+    if declared.kind == "frames":
+        return f"{declared.frames} face crops of {declared.height} x {declared.width}"
+    if declared.kind == "log-mel":
+        return f"log-mel of {declared.n_mels} bands x {declared.frames} steps at {declared.sample_rate:,} Hz"
+    return f"waveform of {declared.samples:,} samples at {declared.sample_rate:,} Hz"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from torch import nn
 
 import affectzoo
 from affectzoo.errors import NameCollisionError, PluginError, UnknownNameError
@@ -65,3 +66,61 @@ def test_a_component_whose_code_is_absent_is_one_sentence(monkeypatch):
     fake(monkeypatch, PluginRecord("p", "one", "1.0", specs={"fusion": [spec]}))
     with pytest.raises(PluginError, match="could not be imported from no_such_module:B"):
         affectzoo.info("sum")
+
+
+class Described(affectzoo.Backbone):
+    """Toy."""
+
+    built = 0
+
+    def __init__(self, *, width: int = 6) -> None:
+        super().__init__()
+        type(self).built += 1
+        self.feature_dim = width
+        self.input = affectzoo.FramesInput(frames=2, height=4, width=4)
+        self.convolution = nn.Conv3d(3, width, 1)
+
+    def forward(self, x):
+        return self.convolution(x).mean(dim=(2, 3, 4))
+
+
+def test_a_backbone_is_measured_as_it_is_built_by_default():
+    affectzoo.register_backbone("measured")(Described)
+    assert affectzoo.info("measured").facts == {
+        "input": "2 face crops of 4 x 4",
+        "features": "6",
+        "parameters": "24",
+        "GMAC": "5.8e-07 at 1 x 3 x 2 x 4 x 4",
+    }
+
+
+def test_what_cannot_be_built_without_arguments_is_described_without_facts():
+    class Demanding(Described):
+        """Toy."""
+
+        def __init__(self, *, width: int) -> None:
+            super().__init__(width=width)
+
+    class Values(Described):
+        """Looks at what it is given, which says nothing on the meta device."""
+
+        def forward(self, x):
+            return super().forward(x) if bool((x > 0).any()) else x
+
+    affectzoo.register_backbone("demanding")(Demanding)
+    affectzoo.register_backbone("values")(Values)
+    assert affectzoo.info("demanding").facts == affectzoo.info("values").facts == {}
+
+
+def test_a_block_is_described_without_being_built():
+    @affectzoo.register_block("untouched")
+    class Untouched(affectzoo.Block):
+        """Toy."""
+
+        def __init__(self, in_channels, width, stride=1, *, multiscale=True) -> None:  # noqa: ARG002
+            raise AssertionError
+
+        def forward(self, x):
+            return x
+
+    assert affectzoo.info("untouched", kind="block").options == {"multiscale": "True"}
