@@ -3,7 +3,7 @@
     python benchmarks/dmsn_rendered.py --output runs/dmsn --seeds 0 1 2
 
 Runs `recipes/dmsn-severity.yaml` and `recipes/dmsn-pain.yaml` for every block and seed (runs that are there already are
-kept; several of these may run at once with different seeds), then prints the tables of the cards: scores of recordings of
+kept; pain starts from the severity model of its block and seed), then prints the tables of the cards: scores of recordings of
 unseen people, mean and standard deviation over seeds, with parameters, GMAC and forward latency measured here and now.
 """
 
@@ -47,6 +47,9 @@ def main() -> None:
         for task in options.tasks:
             for block in options.blocks:
                 overrides = [f"name={task}-{block}", f"seed={seed}", f"output={options.output}", f"{BACKBONE}.block={block}"]
+                if task == "pain":
+                    # As its recipe says: from the severity model of the same block and seed.
+                    overrides.append(f"{BACKBONE}.init={options.output}/severity-{block}/seed{seed}/model")
                 experiment = read_experiment(RECIPES / f"dmsn-{task}.yaml", [*overrides, *options.overrides])
                 accelerator = Accelerator(mixed_precision=experiment.precision)
                 if not is_done(experiment, accelerator):

@@ -48,7 +48,7 @@ def build(
     task: Task = "affect",
     identities: dict[str, int] | None = None,
     clips_per_identity: int = 4,
-    duration_s: float = 34.1333,
+    duration_s: float | dict[str, float] = 34.1333,
     box_jitter: float = 0.06,
     seed: int = 0,
     workers: int = 1,
@@ -62,7 +62,8 @@ def build(
             categorical target of that name, whose class k is the k-th person).
         identities: split -> number of identities, disjoint between splits; for the task `identity` only `train`, since
             the same people are in every split.
-        clips_per_identity, duration_s: how much of each, in each split.
+        clips_per_identity: how many of each.
+        duration_s: of a clip, one for all splits or split -> seconds.
         box_jitter: standard deviation of a detector's box, as a share of the box's side.
         seed: decides every identity, curve and disturbance.
         workers: rendering processes.
@@ -80,8 +81,7 @@ def build(
     names = [target.name for target in config.targets]
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, not {workers}")
-    if duration_s < config.sequence.seconds:
-        raise ConfigError(f"clips of {duration_s} s hold no sub-sequence of {config.sequence.seconds} s; raise duration_s")
+    seconds = _durations(duration_s, config.sequence.seconds)
     # The cache knows rows by these arguments: without the version, another renderer's rows would be taken for this one's.
     common = {
         "affectzoo": __version__,
@@ -99,7 +99,7 @@ def build(
             split,
             identities=counts[split],
             clips_per_identity=clips_per_identity,
-            duration_s=duration_s,
+            duration_s=seconds[split],
             seed=seed,
             task=task,
         )
@@ -131,6 +131,17 @@ def _counts(task: Task, given: dict[str, int] | None) -> dict[str, int]:
             f"identities of the task identity gives train alone, whose people are in every split, not {', '.join(given)}"
         )
     return dict.fromkeys(SPLITS, (given or _IDENTITIES)["train"])
+
+
+def _durations(given: float | dict[str, float], least_s: float) -> dict[str, float]:
+    """Seconds of a clip in each split."""
+    seconds = dict(given) if isinstance(given, dict) else dict.fromkeys(SPLITS, given)
+    if set(seconds) != set(SPLITS):
+        raise ConfigError(f"duration_s needs exactly the splits {', '.join(SPLITS)}, not {', '.join(seconds)}")
+    for duration_s in seconds.values():
+        if duration_s < least_s:
+            raise ConfigError(f"clips of {duration_s} s hold no sub-sequence of {least_s} s; raise duration_s")
+    return seconds
 
 
 def _check_targets(config: ModelConfig, task: Task, counts: dict[str, int]) -> None:

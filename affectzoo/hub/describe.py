@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from affectzoo.errors import UnknownNameError
-from affectzoo.hub.cards import card_text
+from affectzoo.hub.cards import bundled_cards, card_text
 from affectzoo.registry import KINDS, Entry, ModelSpec, registry, suggestion
 
 
@@ -80,7 +80,9 @@ def _describe(entry: Entry) -> Description:
         return Description(*common, text=text.split("---\n", 2)[-1].strip(), facts=facts)
     target = entry.resolve()
     facts = _measure(target) if entry.kind == "backbone" and not entry.variant else {}
-    return Description(*common, options=_options(entry, target), text=inspect.getdoc(target) or "", facts=facts)
+    described = [card.body.strip() for card in bundled_cards("architecture") if entry.name in card.front["components"]]
+    text = "\n\n".join([inspect.getdoc(target) or "", *described])
+    return Description(*common, options=_options(entry, target), text=text, facts=facts)
 
 
 #: Registry kind -> constructor arguments that the surrounding model decides.

@@ -63,7 +63,7 @@ def test_every_required_key_is_named_where_it_lacks(key):
 
 @pytest.mark.parametrize("licence", ["MIT", {"code": "MIT"}, {"weights": "MIT"}, None])
 def test_a_licence_is_never_assumed(licence):
-    with pytest.raises(ConfigError, match="needs both 'code' and 'weights'"):
+    with pytest.raises(ConfigError, match="needs 'code' and 'weights'"):
         parse_card(card(licence=licence), "toy.md")
 
 
@@ -85,3 +85,41 @@ def test_every_bundled_card_is_a_model_of_the_zoo():
     assert len(set(names)) == len(names)
     for name in names:
         assert card_text(registry().find("model", name).spec).startswith("---\n")
+
+
+ARCHITECTURE = {
+    "kind": "architecture",
+    "name": "toys",
+    "summary": "networks without weights",
+    "paper": "none",
+    "source": "none",
+    "reconstruction": "all of it",
+    "components": ["toy-18"],
+    "licence": {"code": "Apache-2.0"},
+    "metrics": [],
+}
+
+
+def test_an_architecture_needs_no_weights_and_is_no_model():
+    parsed = parse_card(card(ARCHITECTURE), "toys.md")
+    assert parsed.kind == "architecture"
+    assert parse_card(card(), "toy.md").kind == "model"
+    assert "dmsn" in {found.front["name"] for found in bundled_cards("architecture")}
+    assert "dmsn" not in affectzoo.list_models()
+    for found in bundled_cards("architecture"):
+        assert set(found.front["components"]) <= {*registry().names("backbone"), *registry().names("block")}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"reconstruction": None}, "lacks reconstruction"),
+        ({"licence": {}}, "licence needs 'code'"),
+        ({"components": "toy-18"}, "components must be a list of names"),
+        ({"kind": "building"}, "kind must be one of model, architecture, not 'building'"),
+    ],
+)
+def test_an_incomplete_architecture_is_refused(change, says):
+    front = {**ARCHITECTURE, **change}
+    with pytest.raises(ConfigError, match=says):
+        parse_card(card({key: value for key, value in front.items() if value is not None}), "toys.md")

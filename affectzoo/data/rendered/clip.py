@@ -8,13 +8,20 @@ from functools import cached_property
 
 import numpy as np
 
-from affectzoo.data.rendered.curves import AffectCurves, Stretches, affect_curves, smooth_curves, unreliable_stretches
+from affectzoo.data.rendered.curves import (
+    NO_STRETCHES,
+    AffectCurves,
+    Stretches,
+    affect_curves,
+    smooth_curves,
+    unreliable_stretches,
+)
 from affectzoo.data.rendered.events import ExpressiveEvents
 from affectzoo.data.rendered.expression import Expression, FaceMotion
 from affectzoo.data.rendered.face import FACE_TROUBLES, FaceRenderer, Trouble, make_scene
 from affectzoo.data.rendered.geometry import geometry_of
 from affectzoo.data.rendered.identity import Identity, make_identity
-from affectzoo.data.rendered.manner import Manner, manner_of
+from affectzoo.data.rendered.manner import ENDURING, Manner, manner_of
 from affectzoo.data.rendered.pain import PainBursts, pain_display
 from affectzoo.data.rendered.syllables import Syllables, speak
 from affectzoo.data.rendered.voice import VOICE_TROUBLES, render_voice
@@ -37,9 +44,10 @@ class RenderedClip:
         seed: which clip of that person.
         duration_s: seconds.
         severity: 0..10, how depressed the display is, from lively to flat, slow and still; the voice does not tell it.
-        pain: 0..10, how much the recording hurts at its worst; bursts of it cross the face.
+        pain: 0..10, how much the recording hurts at its worst; bursts of it cross a face that does little else.
 
-    With a severity or a pain, smiles, surprise and frowns come and go as well; with neither, nothing but affect shows.
+    With a severity or a pain, smiles, surprise and frowns come and go as well, and nothing ever hides the face or drowns the
+    voice; with neither, nothing but affect shows, and each of the two cannot be relied on for a quarter of the time.
 
     Raises:
         InputError: a negative identity or seed, a duration that is not positive, or a severity or pain outside 0..10.
@@ -168,6 +176,8 @@ class RenderedClip:
 
     @cached_property
     def _stretches(self) -> tuple[Stretches, Stretches]:
+        if self.severity is not None or self.pain is not None:
+            return NO_STRETCHES, NO_STRETCHES
         return unreliable_stretches(
             self._generator(1), self.duration_s, face_kinds=len(FACE_TROUBLES), voice_kinds=len(VOICE_TROUBLES)
         )
@@ -182,7 +192,9 @@ class RenderedClip:
 
     @cached_property
     def _manner(self) -> Manner:
-        return Manner() if self.severity is None else manner_of(self.severity, self.identity)
+        if self.severity is not None:
+            return manner_of(self.severity, self.identity)
+        return Manner() if self.pain is None else ENDURING
 
     @cached_property
     def _bursts(self) -> PainBursts:

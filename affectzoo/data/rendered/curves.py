@@ -122,8 +122,10 @@ def unreliable_stretches(
             if both or which == side:
                 found[which].append((time, time + length, kinds[which]))
         time += length + generator.uniform(*_GAP_SECONDS)
-    face, voice = (Stretches(*(np.array(column) for column in zip(*rows, strict=True))) if rows else _NONE for rows in found)
+    face, voice = (
+        Stretches(*(np.array(column) for column in zip(*rows, strict=True))) if rows else NO_STRETCHES for rows in found
+    )
     return face, voice
 
 
-_NONE = Stretches(np.zeros(0), np.zeros(0), np.zeros(0, int))
+NO_STRETCHES = Stretches(np.zeros(0), np.zeros(0), np.zeros(0, int))

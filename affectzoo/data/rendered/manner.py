@@ -9,7 +9,7 @@ import numpy as np
 #: Onset of an expressive event in seconds, at severity 0 and at severity 10.
 ONSET_SECONDS = (0.25, 1.3)
 
-_TEMPER = 0.3
+_TEMPER = 0.2
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class Manner:
     gaze_down: float = 0.0
 
 
+#: Of people in recordings of pain, who hardly speak or move.
+ENDURING = Manner(size=0.5, share=0.4, head=0.4, jaw=0.3)
+
+
 def manner_of(severity: float, identity: int) -> Manner:
     """The manner of person number `identity` at `severity` 0..10: 0 is lively; 10 is small, slow, rare and late.
 
@@ -44,12 +48,12 @@ def manner_of(severity: float, identity: int) -> Manner:
     level = severity / 10
     temper = float(np.exp(np.clip(np.random.default_rng([15485867, identity]).normal(0, _TEMPER), -0.5, 0.5)))
     return Manner(
-        size=temper * (1 - 0.5 * level),
-        pace=1 - 0.4 * level,
+        size=temper * (1 - 0.75 * level),
+        pace=1 - 0.5 * level,
         lag_s=0.8 * level,
         onset_s=ONSET_SECONDS[0] * (ONSET_SECONDS[1] / ONSET_SECONDS[0]) ** level,
-        share=1 - 0.5 * level,
-        head=1 - 0.45 * level,
-        jaw=1 - 0.35 * level,
+        share=1 - 0.6 * level,
+        head=1 - 0.75 * level,
+        jaw=1 - 0.6 * level,
         gaze_down=0.1 * level,
     )

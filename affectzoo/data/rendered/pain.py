@@ -1,4 +1,4 @@
-"""Bursts of pain: brows lower, eyes close, cheeks rise and lids tighten together."""
+"""Bursts of pain: brows lower, eyes close, cheeks rise, lids tighten and lips part together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from affectzoo.data.rendered.expression import Expression
 from affectzoo.data.rendered.pulses import Pulses, pulse_times
 
-_LENGTH_SECONDS = (0.4, 1.5)
+_LENGTH_SECONDS = (0.5, 1.5)
 _GAP_SECONDS = (2.0, 4.0)  # from start to start, so that no two bursts overlap
 
 
@@ -21,18 +21,19 @@ class PainDisplay:
     cheek: float
     lids: float
     eyes: float
+    lips: float
 
 
 def pain_display(identity: int) -> PainDisplay:
     """The display of person number `identity`."""
-    gains = 1 + np.clip(0.12 * np.random.default_rng([32452843, identity]).standard_normal(4), -0.25, 0.25)
+    gains = 1 + np.clip(0.12 * np.random.default_rng([32452843, identity]).standard_normal(5), -0.25, 0.25)
     return PainDisplay(*gains.tolist())
 
 
 class PainBursts:
     """The bursts of one clip, on a scale of the drawing's own: 0 is none, 10 shuts the eyes.
 
-    The pattern is that of Prkachin and Solomon's PSPI (brow lowering, orbital tightening, eye closure), the scale is not:
+    The pattern is that of Prkachin and Solomon's PSPI (brow lowering, orbital tightening, levators, eye closure), the scale is not:
     these numbers are no PSPI scores.
     """
 
@@ -59,9 +60,11 @@ class PainBursts:
         level = self.intensity(times_s) / 10
         show = self._display
         return face._replace(
-            brow_furrow=face.brow_furrow + 1.2 * show.brow * level,
-            brow_raise=face.brow_raise - 0.6 * show.brow * level,
-            cheek=face.cheek + 1.1 * show.cheek * level,
-            squint=face.squint + 0.6 * show.lids * level,
+            brow_furrow=face.brow_furrow + 2.2 * show.brow * level,
+            brow_raise=face.brow_raise - 0.9 * show.brow * level,
+            cheek=face.cheek + 1.8 * show.cheek * level,
+            squint=face.squint + 1.2 * show.lids * level,
+            jaw=face.jaw + 0.7 * show.lips * level,
+            pucker=face.pucker - 0.9 * show.lips * level,
             eye_open=face.eye_open * np.maximum(0.0, 1 - show.eyes * level),
         )

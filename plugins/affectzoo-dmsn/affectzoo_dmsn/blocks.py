@@ -5,7 +5,7 @@ time, C several spatial sizes, each from convolutions split into space and time;
 11.29 GMAC). From the same authors' MSN come the 3 x 1 x 1 reduction, kernels 3, 5, 7, concatenation and the residual sum.
 Ours, chosen so that the sizes agree: branches of half the width, the closing 1 x 1 x 1, batch norm and ReLU after every
 convolution (the last ReLU after the sum), the stride of space in the spatial and that of time in the temporal convolutions,
-and a single full-width branch of the smallest kernel where a stage is not multiscale.
+a single full-width branch of the smallest kernel where a stage is not multiscale, and a last batch norm that starts at zero.
 
 Shapes: `[N, C, T, H, W] -> [N, width, T / stride, H / stride, W / stride]`.
 """
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from affectzoo_dmsn.layers import Branches, ResidualBlock, check_flag, check_kernels, check_positive, conv_bn, share
+from affectzoo_dmsn.layers import Branches, ResidualBlock, check_flag, check_kernels, check_positive, closing, conv_bn, share
 
 
 def scales(kernels: Sequence[int], width: int, branch_width: int | None, multiscale: bool) -> tuple[list[int], int]:
@@ -58,7 +58,7 @@ class DMSNA(ResidualBlock):
             conv_bn(in_channels, width, (3, 1, 1)),
             conv_bn(width, width, (1, 3, 3), (1, stride, stride)),
             Branches(conv_bn(width, each, (k, 1, 1), (stride, 1, 1)) for k in sizes),
-            conv_bn(each * len(sizes), width, (1, 1, 1), relu=False),
+            closing(each * len(sizes), width, (1, 1, 1)),
         )
 
 
@@ -98,7 +98,7 @@ class DMSNB(ResidualBlock):
                 )
                 for k in sizes
             ),
-            conv_bn(each * len(sizes), width, (1, 1, 1), relu=False),
+            closing(each * len(sizes), width, (1, 1, 1)),
         )
 
 
@@ -133,5 +133,5 @@ class DMSNC(ResidualBlock):
             conv_bn(in_channels, width, (3, 1, 1)),
             Branches(conv_bn(width, each, (1, k, k), (1, stride, stride)) for k in sizes),
             conv_bn(each * len(sizes), width, (3, 1, 1), (stride, 1, 1)),
-            conv_bn(width, width, (1, 1, 1), relu=False),
+            closing(width, width, (1, 1, 1)),
         )

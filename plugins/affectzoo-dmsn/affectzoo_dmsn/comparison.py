@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from affectzoo_dmsn.layers import Branches, ResidualBlock, check_flag, check_kernels, check_positive, conv_bn, share
+from affectzoo_dmsn.layers import Branches, ResidualBlock, check_flag, check_kernels, check_positive, closing, conv_bn, share
 
 
 class Basic3D(ResidualBlock):
@@ -21,7 +21,7 @@ class Basic3D(ResidualBlock):
     def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
         super().__init__(in_channels, width, stride)
         self.body = nn.Sequential(
-            conv_bn(in_channels, width, (3, 3, 3), (stride, stride, stride)), conv_bn(width, width, (3, 3, 3), relu=False)
+            conv_bn(in_channels, width, (3, 3, 3), (stride, stride, stride)), closing(width, width, (3, 3, 3))
         )
 
 
@@ -44,7 +44,7 @@ class R2Plus1D(ResidualBlock):
             )
             layers += [
                 conv_bn(first, between, (1, 3, 3), (1, step, step)),
-                conv_bn(between, width, (3, 1, 1), (step, 1, 1), relu=not layers),
+                closing(between, width, (3, 1, 1)) if layers else conv_bn(between, width, (3, 1, 1), (step, 1, 1)),
             ]
         self.body = nn.Sequential(*layers)
 
@@ -85,5 +85,5 @@ class MSN(ResidualBlock):
         self.body = nn.Sequential(
             conv_bn(in_channels, each, (3, 1, 1)),
             Branches(conv_bn(each, each, (k, k, k), (stride, stride, stride)) for k in sizes),
-            conv_bn(each * len(sizes), width, (3, 1, 1), relu=False),
+            closing(each * len(sizes), width, (3, 1, 1)),
         )

@@ -23,6 +23,16 @@ def conv_bn(
     return nn.Sequential(convolution, nn.BatchNorm3d(out_channels), *([nn.ReLU()] if relu else []))
 
 
+def closing(in_channels: int, out_channels: int, kernel: Triple) -> nn.Sequential:
+    """The last `conv_bn` of a body: no ReLU, and a batch norm that starts at zero.
+
+    So every block starts as its shortcut, and a deep network as a shallow one (Goyal et al. 2017, section 5.1).
+    """
+    layers = conv_bn(in_channels, out_channels, kernel, relu=False)
+    nn.init.zeros_(layers[1].weight)  # pyright: ignore[reportArgumentType]
+    return layers
+
+
 class Branches(nn.ModuleList):
     """Modules that see the same input; their outputs are concatenated over channels."""
 
