@@ -143,16 +143,16 @@ class Predictor:
         )
 
     def _repeats(self, rows: Sequence[Row]) -> list[str]:
-        """A sentence about the rows whose sub-sequence was filled up with repeated frames."""
+        """A sentence about the rows that are mostly repeated frames; `face_frames` tells of every one."""
         if self._encoder.frames is None:
             return []
         frames = self._encoder.frames.frames
         held = [row.face_frames for row in rows if row.face_frames is not None]
-        few = sum(number < frames for number in held)
+        few = sum(2 * number < frames for number in held)
         if not few:
             return []
         return [
-            f"{few} of {len(held)} rows with a face hold{'s' if few == 1 else ''} fewer than {frames} frames of it; "
+            f"{few} of {len(held)} rows with a face hold{'s' if few == 1 else ''} fewer than half of its {frames} frames; "
             "the nearest frame was repeated (column face_frames)"
         ]
 

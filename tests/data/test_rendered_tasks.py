@@ -45,13 +45,16 @@ def test_a_clip_of_affect_alone_stays_what_it_was(clip, expression, affect, soun
 
 
 @pytest.mark.parametrize("levels", [{"severity": 7.0}, {"pain": 7.0}, {"severity": 3.0, "pain": 9.0}])
-def test_the_same_levels_render_the_same_face_and_the_voice_of_affect(levels: dict[str, float]) -> None:
+def test_the_same_levels_render_the_same_face_and_nothing_hides_it(levels: dict[str, float]) -> None:
     first, second, plain = RenderedClip(3, 7, 6.0, **levels), RenderedClip(3, 7, 6.0, **levels), RenderedClip(3, 7, 6.0)
     times = np.array([1.0, 2.5, 4.0])
     frames, again = (list(clip.frames(times, (160, 120))) for clip in (first, second))
     assert np.array_equal(frames, again)
     assert np.array_equal(first.frame(4.0, (160, 120)), frames[2])
-    assert first.waveform().tobytes() == plain.waveform().tobytes()
+    assert first.waveform().tobytes() == second.waveform().tobytes()
+    assert first.face_visible(FINE).all()
+    assert first.voice_clear(FINE).all()
+    assert not RenderedClip(3, 7, 34.0).face_visible(FINE).all()
     assert first.affect(times).tobytes() == plain.affect(times).tobytes()
     assert not np.allclose(first.expression(times).smile, plain.expression(times).smile)
 
@@ -137,7 +140,7 @@ def test_the_label_is_the_highest_intensity_of_its_stretch(seconds: float) -> No
 
 def test_a_smile_lifts_the_cheeks_and_nobody_hurts_without_a_level() -> None:
     times = np.arange(0, 34, 0.2)
-    faces = [RenderedClip(identity, 0, 34.0, pain=0.0).expression(times) for identity in range(20)]
+    faces = [RenderedClip(identity, 0, 34.0, severity=0.0).expression(times) for identity in range(20)]
     smile, cheek = (np.concatenate([getattr(face, name) for face in faces]) for name in ("smile", "cheek"))
     assert np.corrcoef(smile, cheek)[0, 1] > 0.6
     with pytest.raises(InputError, match="no pain level"):

@@ -160,9 +160,7 @@ def test_rows_tell_how_many_frames_show_the_face(make_model, make_clip, detector
     left = Predictor(model, detector=detector, device="cpu")(make_clip("left.mkv", red=[(0, 2.2)]))
     assert left.frame["face_frames"].tolist()[:6] == [2] * 5 + [1]
     assert left.frame["face_frames"].isna().tolist() == [False] * 6 + [True] * 4
-    assert left.warnings == [
-        "1 of 6 rows with a face holds fewer than 2 frames of it; the nearest frame was repeated (column face_frames)"
-    ]
+    assert not left.warnings  # a last sub-sequence is rarely full
     heard = Predictor(make_model(visual=None), device="cpu")(make_clip("heard.mkv"))
     assert heard.frame["face_frames"].isna().all()
     assert not heard.warnings
@@ -183,7 +181,7 @@ def test_a_video_shorter_than_a_sub_sequence_repeats_its_last_frame(tmp_path, po
     assert timeline.duration_s == pytest.approx(0.6, abs=0.1)
     assert timeline.frame["face_frames"].tolist() == [2]
     assert timeline.frame["bdi-ii"].notna().all()
-    assert timeline.warnings[-1].startswith("1 of 1 rows with a face holds fewer than 16 frames of it")
+    assert timeline.warnings[-1].startswith("1 of 1 rows with a face holds fewer than half of its 16 frames")
     (crops,) = model.backbones["visual"].given
     assert (crops[0, :, 1:] == crops[0, :, 1:2]).all()
     if pool is not None:

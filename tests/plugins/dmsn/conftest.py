@@ -38,6 +38,19 @@ def tiny() -> dict[str, Any]:
 
 
 @pytest.fixture
-def trunk() -> Callable[..., affectzoo.Backbone]:
+def trunk(awake) -> Callable[..., affectzoo.Backbone]:
     """A function that builds a tiny trunk in evaluation mode; its keywords override the tiny ones."""
-    return lambda **config: affectzoo.create_backbone("dmsn", **{**TINY, **config}).eval()
+    return lambda **config: awake(affectzoo.create_backbone("dmsn", **{**TINY, **config})).eval()
+
+
+@pytest.fixture
+def awake() -> Callable[[torch.nn.Module], Any]:
+    """A function that takes a network as training leaves it: no batch norm at zero, where a block's body would not show."""
+
+    def wake(network: torch.nn.Module) -> torch.nn.Module:
+        for part in network.modules():
+            if isinstance(part, torch.nn.BatchNorm3d) and not part.weight.any():
+                torch.nn.init.ones_(part.weight)
+        return network
+
+    return wake

@@ -27,9 +27,9 @@ def kernels(module: nn.Module) -> list[tuple[int, ...]]:
     return [part.kernel_size for part in module.modules() if isinstance(part, nn.Conv3d)]
 
 
-def seen(name: str, **config) -> tuple[int, int, int]:
+def seen(awake, name: str, **config) -> tuple[int, int, int]:
     """Extent in T, H and W of the input that one position of the body's output depends on."""
-    block = affectzoo.create_block(name, 4, 4, **config).eval()
+    block = awake(affectzoo.create_block(name, 4, 4, **config)).eval()
     for part in block.modules():
         if isinstance(part, nn.Conv3d):
             nn.init.constant_(part.weight, 0.1)  # all positive, so that no ReLU hides a dependence
@@ -65,8 +65,8 @@ def test_a_single_scale_has_the_same_shape(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("stride", [1, 2])
-def test_gradients_reach_every_weight(name, stride):
-    block = affectzoo.create_block(name, 4, 8, stride)
+def test_gradients_reach_every_weight(awake, name, stride):
+    block = awake(affectzoo.create_block(name, 4, 8, stride))
     y = block(torch.randn(2, 4, 4, 8, 8))
     (y * torch.randn_like(y)).sum().backward()
     for key, parameter in block.named_parameters():
@@ -75,8 +75,8 @@ def test_gradients_reach_every_weight(name, stride):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_sample_does_not_depend_on_its_batch(name):
-    block = affectzoo.create_block(name, 4, 8).eval()
+def test_a_sample_does_not_depend_on_its_batch(awake, name):
+    block = awake(affectzoo.create_block(name, 4, 8)).eval()
     x = torch.randn(3, 4, 4, 6, 6)
     with torch.no_grad():
         torch.testing.assert_close(block(x), torch.cat([block(one[None]) for one in x]), atol=1e-5, rtol=1e-5)
@@ -121,8 +121,8 @@ def test_folding_batch_norm_changes_nothing(name):
         ("r2plus1d", {}, (5, 5, 5)),
     ],
 )
-def test_what_a_block_sees_is_what_defines_it(name, config, extent):
-    assert seen(name, **config) == extent
+def test_what_a_block_sees_is_what_defines_it(awake, name, config, extent):
+    assert seen(awake, name, **config) == extent
 
 
 @pytest.mark.parametrize(
@@ -231,3 +231,20 @@ def test_a_wrong_input_names_the_shape_that_is_wanted(name):
 def test_an_unknown_block_names_its_neighbours():
     with pytest.raises(UnknownNameError, match=r"'dmsn-d'. Did you mean 'dmsn-[abc]'.*affectzoo list blocks"):
         affectzoo.create_block("dmsn-d", 8, 8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_block_starts_as_its_shortcut_and_can_leave_it(name):
+    block = affectzoo.create_block(name, 4, 8, 2)
+    x = torch.randn(2, 4, 4, 8, 8)
+    torch.testing.assert_close(block(x), torch.relu(block.shortcut(x)))
+    block(x).square().sum().backward()
+    assert max(p.grad.abs().max() for p in block.body.parameters()) > 0
+
+
+def test_half_of_the_stem_sees_nothing_in_a_still_video():
+    network = affectzoo.create_backbone("dmsn", layers=[1], widths=[4], downsample_stages=[], stem_width=8, image_size=16)
+    still = torch.randn(1, 3, 1, 16, 16).expand(-1, -1, 16, -1, -1)
+    answers = network.stem[0][0](still)[0, :, 4:-4].abs().amax((1, 2, 3))  # away from the padding of T
+    assert (answers[:4] < 1e-5).all()
+    assert (answers[4:] > 1e-2).all()

@@ -235,9 +235,11 @@ def test_beside_audio_a_masked_step_is_not_seen(tiny, fusion):
     torch.testing.assert_close(y[1], alone[1])
 
 
-def test_training_beside_audio_reaches_both(tiny):
-    model = affectzoo.create_model(
-        visual={"name": "dmsn", "config": tiny}, audio=AUDIO, fusion="joint-cross-attention", sequence={"length": 4}
+def test_training_beside_audio_reaches_both(tiny, awake):
+    model = awake(
+        affectzoo.create_model(
+            visual={"name": "dmsn", "config": tiny}, audio=AUDIO, fusion="joint-cross-attention", sequence={"length": 4}
+        )
     )
     inputs = {"visual": torch.randn(2, 4, 3, 4, 16, 16), "audio": torch.randn(2, 4, 1, 40, 50)}
     masks = {name: torch.tensor([[True, False, True, True], [True] * 4]) for name in inputs}
