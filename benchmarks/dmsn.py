@@ -84,22 +84,23 @@ def contenders(name: str, compiled: bool, notes: list[str]) -> dict[str, Callabl
 def forward_times(
     models: dict[str, dict[str, Callable[[Tensor], Tensor]]], batch: int, seconds: float
 ) -> dict[str, dict[str, float]]:
-    """Shortest milliseconds of each contender; at least one round after a short warm-up, more while there is time."""
+    """Shortest milliseconds of each contender; at least three rounds after a warm-up, more while there is time."""
     best = {name: dict.fromkeys(functions, float("inf")) for name, functions in models.items()}
     x, end = clips(batch), time.perf_counter() + seconds
     done = 0
-    while done < 1 or (time.perf_counter() < end and done < 20):
+    least = 1 if seconds <= 0 else 3
+    while done < least or (time.perf_counter() < end and done < 20):
         round_started = time.perf_counter()
         for name, functions in models.items():
             for label, function in functions.items():
                 with torch.inference_mode():
-                    if not done and batch == 1:
+                    if not done:
                         function(x)
                     started = time.perf_counter()
                     function(x)
                 best[name][label] = min(best[name][label], 1000 * (time.perf_counter() - started))
         done += 1
-        if time.perf_counter() + (time.perf_counter() - round_started) > end:
+        if done >= least and time.perf_counter() + (time.perf_counter() - round_started) > end:
             break
     print(f"batch {batch}: {done} rounds", file=sys.stderr)
     return best
@@ -127,9 +128,11 @@ def on_gpu(names: list[str]) -> list[dict[str, Any]]:
     rows = []
     for name in names:
         folded, _, _ = fold_norms(build(name), clips(1))
-        network = cast(folded.cuda(), torch.bfloat16, True)
+        network = cast(folded, torch.bfloat16, True).cuda()
         batch, fits = 32, 0
         while batch <= 8192:
+            x = None
+            torch.cuda.empty_cache()
             try:
                 torch.cuda.reset_peak_memory_stats()
                 x, times = clips(batch, "cuda"), []
@@ -140,12 +143,13 @@ def on_gpu(names: list[str]) -> list[dict[str, Any]]:
                         network(x)
                         torch.cuda.synchronize()
                         times.append(1000 * (time.perf_counter() - started))
-            except torch.cuda.OutOfMemoryError:
+            except RuntimeError as error:  # out of memory, or more elements than an index holds
+                print(f"{name}, batch {batch}: {(str(error) or type(error).__name__).splitlines()[0]}", file=sys.stderr)
                 break
             row = {"model": name, "batch": batch, "ms": min(times), "peak_mb": torch.cuda.max_memory_allocated() / 1e6}
             rows = [r for r in rows if not (r["model"] == name and r["batch"] == fits != 32)] + [row]
             fits, batch = batch, batch * 2
-        torch.cuda.empty_cache()
+        x = network = None
     print("\n| GPU, bf16 | batch | ms | clips/s | peak MB |\n|---|---:|---:|---:|---:|")
     for r in rows:
         print(f"| {r['model']} | {r['batch']} | {r['ms']:.1f} | {1000 * r['batch'] / r['ms']:.0f} | {r['peak_mb']:.0f} |")

@@ -6,7 +6,7 @@ import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
-from affectzoo.errors import UnknownNameError
+from affectzoo.errors import InputError, UnknownNameError
 from affectzoo.hub.cards import bundled_cards, card_text
 from affectzoo.registry import KINDS, Entry, ModelSpec, registry, suggestion
 
@@ -51,7 +51,10 @@ def info(name: str, *, kind: str | None = None) -> Description:
 
     Raises:
         UnknownNameError: nothing, or nothing of that kind, is called so.
+        InputError: there is no such kind.
     """
+    if kind is not None and kind not in KINDS:
+        raise InputError(f"there is no kind {kind!r}; kinds are {', '.join(KINDS)}")
     if kind is not None:
         return _describe(registry().find(kind, name))
     found: list[Entry] = []

@@ -37,11 +37,13 @@ class FaceCrops:
     Attributes:
         crops: `[T, H, W, 3]` uint8 RGB; a slot without the face repeats the nearest slot with it.
         present: `[T]` bool, true where the slot shows the face itself.
+        frames: how many different video frames fill the slots; under T where the video is slow, too.
         box: `[4]` float32, mean of x0, y0, x1, y1 over the present slots, in pixels of the frame as displayed.
     """
 
     crops: np.ndarray
     present: np.ndarray
+    frames: int
     box: np.ndarray
 
 
@@ -296,5 +298,7 @@ def _fill_slots(slots: dict[int, tuple[np.ndarray, np.ndarray]], frames: int) ->
     return FaceCrops(
         crops=np.stack([slots[slot][0] for slot in nearest]),
         present=present,
+        # One frame is one crop, whichever slots it serves.
+        frames=len({id(crop) for crop, _ in slots.values()}),
         box=np.stack([slots[slot][1] for slot in held]).mean(axis=0, dtype=np.float32),
     )

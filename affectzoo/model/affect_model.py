@@ -148,7 +148,8 @@ class AffectModel(nn.Module):
 
         Args:
             batch_size: sub-sequences in one measured pass.
-            dtypes: what the backbones may compute in, such as `["float32"]`; None is what the device is fast in.
+            dtypes: what the backbones may compute in, such as `["float32"]`; None is what the device is fast in. The
+                original in float32 is always among the contenders.
             tolerance: largest allowed difference of an output, in the target's unit; None takes the fastest.
             seconds: time to measure for; every variant runs at least once whatever that takes.
 

@@ -43,6 +43,8 @@ def create_detector(name: str, **config: Any) -> Any:
 
 def _named(name: str | Mapping[str, Any], config: Mapping[str, Any]) -> ComponentConfig:
     given = {"name": name} if isinstance(name, str) else dict(name)
+    if "config" in given:
+        raise ConfigError(f"{given.get('name')}: keywords go beside the name (into block_config of a trunk), not into 'config'")
     return ComponentConfig.parse({**given, "config": _with_lists(config)}, where=str(given.get("name", "component")))
 
 

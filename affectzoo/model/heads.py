@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from affectzoo.config import HeadConfig, TargetConfig
 
+#: How the steps of a recording become its score.
+POOLS = ("mean", "median", "last")
+
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"none": nn.Identity, "relu": nn.ReLU, "gelu": nn.GELU}
 
 

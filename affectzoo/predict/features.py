@@ -26,7 +26,7 @@ class FaceFeature:
 
     Attributes:
         feature: `[D_visual]`; box: `[4]` x0, y0, x1, y1 in pixels.
-        frames: how many of the T frames show the face; the others repeat the nearest that does.
+        frames: how many different video frames of it fill the T; the rest are repeats.
     """
 
     feature: Tensor
@@ -119,7 +119,7 @@ class StepEncoder:
         faces: list[dict[int, FaceFeature]] = [{} for _ in group]
         for (row, number), feature in zip(seen, looks, strict=True):
             face = group[row].faces[number]
-            faces[row][number] = FaceFeature(feature, face.box, int(face.present.sum()))
+            faces[row][number] = FaceFeature(feature, face.box, face.frames)
         audio = dict(zip(heard, sounds, strict=True))
         return [Step(item.index, item.start_s, item.end_s, audio.get(row), faces[row]) for row, item in enumerate(group)]
 

@@ -19,6 +19,7 @@ from affectzoo.media.prefetch import prefetch
 from affectzoo.media.tracks import TrackSettings
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.build import create_detector
+from affectzoo.model.optimize import OptimizedModel
 from affectzoo.predict.features import StepEncoder, in_batches, stream_inputs
 from affectzoo.predict.timeline import Timeline
 from affectzoo.predict.windows import Row, WindowCollector, WindowFuser
@@ -73,6 +74,8 @@ class Predictor:
 
             model = load(model)
         visual, _ = stream_inputs(model)
+        if device is None and isinstance(model, OptimizedModel):
+            device = model.report.device  # the only one where it runs
         self.device = _device(device)
         self.model = model.to(self.device)
         self.detector = _detector(detector, say) if visual is not None else None

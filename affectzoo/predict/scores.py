@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from affectzoo.config import TargetConfig
-
-#: `head.pool` -> `[n, K]` values in order of time to `[K]`.
-POOLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "mean": lambda values: values.mean(axis=0),
-    "median": lambda values: np.median(values, axis=0),
-    "last": lambda values: values[-1],
-}
+from affectzoo.model.heads import pool_steps
 
 
 def pooled_scores(frame: pd.DataFrame, targets: Sequence[TargetConfig], pool: str) -> pd.DataFrame:
@@ -55,7 +50,7 @@ def pooled_scores(frame: pd.DataFrame, targets: Sequence[TargetConfig], pool: st
 
 def _pool(values: np.ndarray, targets: Sequence[TargetConfig], pool: str) -> np.ndarray:
     """`[n, K]` to `[K]`, with probabilities that sum to 1."""
-    score = POOLS[pool](values)
+    score = pool_steps(torch.from_numpy(values).unsqueeze(0), None, pool)[0].numpy()
     start = 0
     for target in targets:
         part = slice(start, start + len(target.columns))

@@ -13,7 +13,8 @@ import pandas as pd
 from affectzoo.config import KNOWN_TARGETS, TargetConfig
 from affectzoo.errors import DataError, InputError
 from affectzoo.files import replacing
-from affectzoo.predict.scores import POOLS, pooled_scores
+from affectzoo.model.heads import POOLS
+from affectzoo.predict.scores import pooled_scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,8 +44,8 @@ class Timeline:
       NaN where the model was given nothing at that time.
     - `face_present`, `audio_present`: whether the model was given that face, that sound, at that time. A face that is
       followed but hidden for a moment has a row with `face_present` false, predicted from sound and neighbours in time.
-    - `face_frames`: Int64, how many of the T frames of the sub-sequence show that face; each of the others repeats the
-      nearest that does, so that at the end of a file the last is repeated. Missing where `face_present` is false.
+    - `face_frames`: Int64, how many different video frames with that face fill the T of the sub-sequence; where they are
+      fewer, the nearest is repeated: at the end of a file the last. Missing where `face_present` is false.
     - `box_x0`, `box_y0`, `box_x1`, `box_y1`: the face, pixels of the frame as displayed; NaN where there is none.
 
     Attributes:

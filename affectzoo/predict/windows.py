@@ -39,7 +39,7 @@ class Row:
         face: number, None for nobody's.
         values: `[K]`, NaN where nothing was present.
         face_present, audio_present: whether the model was given it.
-        face_frames: how many of the T frames show the face; None where it is not seen.
+        face_frames: how many different video frames of it fill the T; None where it is not seen.
         box: `[4]` pixels, or None.
     """
 

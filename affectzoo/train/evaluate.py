@@ -68,9 +68,19 @@ def scores(predictions: SplitPredictions, targets: Sequence[TargetConfig], pool:
         return _metrics(predictions.prediction, predictions.label, predictions.valid, targets)
     counted = predictions.valid & predictions.present
     steps = _metrics(predictions.prediction, predictions.label, counted, targets)
-    prediction, label = (_pooled(values, predictions, pool) for values in (predictions.prediction, predictions.label))
+    prediction = _pooled(_probabilities(predictions.prediction, targets), predictions, pool)
+    label = _pooled(predictions.label, predictions, pool)
     whole = torch.ones(prediction.shape[:-1], dtype=torch.bool)
     return _metrics(prediction, label, whole, targets) | {f"step.{name}": value for name, value in steps.items()}
+
+
+def _probabilities(values: Tensor, targets: Sequence[TargetConfig]) -> Tensor:
+    """The values with the scores of classes as probabilities, which is what a timeline pools."""
+    parts = values.split([len(target.columns) for target in targets], dim=-1)
+    return torch.cat(
+        [part.softmax(-1) if target.kind == "categorical" else part for part, target in zip(parts, targets, strict=True)],
+        dim=-1,
+    )
 
 
 def _pooled(values: Tensor, predictions: SplitPredictions, how: str) -> Tensor:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import affectzoo
 from affectzoo.cli.app import app
-from affectzoo.data.rendered import make_clips, write_clip
+from affectzoo.data.rendered import RenderedClip, make_clips, write_clip
 from affectzoo.hub.cards import bundled_cards
 from affectzoo.hub.resolve import resolve
 from affectzoo.model.checkpoint import weight_files
@@ -54,6 +54,25 @@ def test_card_config_and_weights_say_the_same() -> None:
         assert loaded.parameter_count() == card.front["parameters"]
         assert list(loaded.columns) == card.front["targets"]
         assert all(metric["command"].strip() for metric in card.front["metrics"])
+
+
+@pytest.mark.parametrize(("task", "seconds", "apart"), [("severity", 34.1334, 2.0), ("pain", 17.0667, 1.0)])
+def test_a_recording_model_tells_strangers_apart_through_the_whole_pipeline(
+    task: str, seconds: float, apart: float, tmp_path: Path
+) -> None:
+    # From mp4 through detection; two levels far apart of two people each. The cards have the real figures.
+    predictor = Predictor(f"dmsn-{task}-rendered", detector="haar")
+    scores = {}
+    for level in (1.0, 9.0):
+        for identity in (2_000_000, 2_000_001):
+            clip = RenderedClip(identity, 31, seconds, **{task: level})
+            write_clip(clip, tmp_path / "clip.mp4", size=(320, 240), fps=15)
+            timeline = predictor(tmp_path / "clip.mp4")
+            best = timeline.scores.loc[timeline.scores["clips"].idxmax()]
+            assert best["clips"] >= 4
+            scores[level, identity] = float(best[task])
+    low, high = (np.mean([score for key, score in scores.items() if key[0] == level]) for level in (1.0, 9.0))
+    assert high - low > apart, scores
 
 
 def test_reloading_after_a_save_predicts_the_same_bits(model: affectzoo.AffectModel, tmp_path: Path) -> None:

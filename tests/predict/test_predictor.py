@@ -189,6 +189,14 @@ def test_a_video_shorter_than_a_sub_sequence_repeats_its_last_frame(tmp_path, po
     timeline.plot(tmp_path / "short.png")
 
 
+def test_an_optimised_model_stays_where_it_was_made(make_model, make_clip, detector, monkeypatch):
+    fast = make_model().optimize_for_inference(batch_size=1, seconds=0.1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    predictor = Predictor(fast, detector=detector)
+    assert predictor.device == torch.device("cpu")
+    assert len(predictor(make_clip("fast.mkv")))
+
+
 def test_half_precision_is_kept(make_model, make_clip, detector):
     clip = make_clip()
     full = Predictor(make_model(), detector=detector, device="cpu")(clip)

@@ -33,8 +33,8 @@ def pain_display(identity: int) -> PainDisplay:
 class PainBursts:
     """The bursts of one clip, on a scale of the drawing's own: 0 is none, 10 shuts the eyes.
 
-    The pattern is that of Prkachin and Solomon's PSPI (brow lowering, orbital tightening, levators, eye closure), the scale is not:
-    these numbers are no PSPI scores.
+    The pattern is that of Prkachin and Solomon's PSPI (brow lowering, orbital tightening, levators, eye closure), the scale is
+    not: these numbers are no PSPI scores.
     """
 
     def __init__(self, generator: np.random.Generator, pain: float, display: PainDisplay, duration_s: float) -> None:
