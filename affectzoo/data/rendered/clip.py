@@ -44,7 +44,7 @@ class RenderedClip:
         seed: which clip of that person.
         duration_s: seconds.
         severity: 0..10, how depressed the display is, from lively to flat, slow and still; the voice does not tell it.
-        pain: 0..10, how much the recording hurts at its worst; bursts of it cross a face that does little else.
+        pain: 0..10, which no burst exceeds (each reaches 40 to 100 % of it); bursts cross a face that does little else.
 
     With a severity or a pain, smiles, surprise and frowns come and go as well, and nothing ever hides the face or drowns the
     voice; with neither, nothing but affect shows, and each of the two cannot be relied on for a quarter of the time.

@@ -246,7 +246,7 @@ def _belongs(name: str, used: set[str]) -> bool:
 
 @torch.no_grad()
 def copy_backbone(network: nn.Module, model: str) -> InitReport:
-    """Copy every tensor of the same name and shape from the visual backbone of an affectzoo model.
+    """Copy every tensor of the same name and shape from the visual backbone of an affectzoo model; a partial fit is taken.
 
     Raises:
         ConfigError, CheckpointError: there is no such model, it does not see, or nothing in it fits.

@@ -120,8 +120,9 @@ class MSN69(Preset):
     """MSN-69 on 16 crops of 112 x 112, 1024 features: the same authors' undecomposed network, to compare with.
 
     Source: their released network. Widths, blocks and pooling follow it: (3, 4, 12, 3) blocks of 128, 256, 512, 1024
-    channels, multiscale in the first two stages, max-pool 2 before the last two. Ours: the order of batch norm and ReLU
-    where only the count of parameters is known (76.9 M, 77.4 M with a head of 512; tested within 1 %).
+    channels, multiscale in the first two stages, max-pool 2 before the last two. Ours: the start (see `DMSN`), and the
+    order of batch norm and ReLU where only the count of parameters is known (76.9 M, 77.4 M with a head of 512; tested
+    within 1 %).
     """
 
     layout = {  # noqa: RUF012

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -23,6 +23,9 @@ class DMSN(Backbone):
     The conventions are those of the same authors' released MSN: stem 7x7x7 with stride (1, 2, 2), batch norm, ReLU,
     max-pool 3 with stride 2; 16 crops of 112 x 112, every 4th or 8th frame of a video. The layout of the stages is ours
     (reconstruction, see `affectzoo_dmsn.blocks`).
+
+    The start is ours too: half of the stem's filters are differences over time, the last batch norm of each block is zero.
+    On CPUs it trains in float32 whatever the autocast, because bfloat16 gradients fail there.
 
     A sub-sequence of 16 crops that lasts `seconds` samples every n-th frame of a 30 fps video with
     `seconds = 16 * n / 30`: 2.1333 for every 4th, 4.2667 for every 8th.
@@ -145,12 +148,13 @@ class DMSN(Backbone):
         return self._features(x)
 
     def _features(self, x: Tensor) -> Tensor:
-        # The faster layout for 3D convolutions, in training and prediction.
-        x = self.stem(x.contiguous(memory_format=torch.channels_last_3d))
+        if self.training:  # the faster layout there; in prediction it is the caller's choice (optimize_for_inference)
+            x = x.contiguous(memory_format=torch.channels_last_3d)
+        x = self.stem(x)
         for stage in self.stages:
             for part in stage.children():
                 if self.activation_checkpointing and self.training and isinstance(part, Block):
-                    x = checkpoint(part, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _statistics_kept(part)))  # noqa: B023
+                    x = checkpoint(part, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _StatisticsKept(part)))  # noqa: B023
                 else:
                     x = part(x)
         return x.mean(dim=(2, 3, 4))
@@ -169,18 +173,20 @@ def _see_motion(stem: nn.Module) -> None:
             half -= half.mean(dim=2, keepdim=True)
 
 
-@contextmanager
-def _statistics_kept(block: nn.Module) -> Iterator[None]:
+class _StatisticsKept:
     """Batch norms leave their running statistics alone: a block that is computed again has not seen another batch."""
-    norms = [part for part in block.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-    before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-        norm.num_batches_tracked = None
-    try:
-        yield
-    finally:
-        for norm, momentum, count in before:
+
+    def __init__(self, block: nn.Module) -> None:
+        self.norms = [part for part in block.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+
+    def __enter__(self) -> None:
+        self.before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in self.norms]
+        for norm in self.norms:
+            norm.momentum = 0.0
+            norm.num_batches_tracked = None
+
+    def __exit__(self, *_: object) -> None:
+        for norm, momentum, count in self.before:
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 

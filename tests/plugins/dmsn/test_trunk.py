@@ -176,6 +176,12 @@ def test_activation_checkpointing_counts_a_batch_once(trunk):
         torch.testing.assert_close(ours, frugal.state_dict()[name], msg=name)
 
 
+def test_activation_checkpointing_allows_a_second_backward(trunk):
+    loss = trunk(activation_checkpointing=True).train()(torch.randn(2, 3, 4, 16, 16)).square().sum()
+    loss.backward(retain_graph=True)
+    loss.backward()
+
+
 def test_a_block_of_ones_own_is_used_and_comes_back_bit_for_bit(tiny, tmp_path, monkeypatch):
     affectzoo.register_block("mine")(Scaled)
     config = {**tiny, "block": "mine", "block_config": {"extra": 2}, "multiscale_stages": [2]}
