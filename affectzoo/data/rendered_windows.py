@@ -8,7 +8,7 @@ functions as in prediction. Boxes get the jitter of a detector, and a face that 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -133,9 +133,10 @@ def _counts(task: Task, given: dict[str, int] | None) -> dict[str, int]:
     return dict.fromkeys(SPLITS, (given or _IDENTITIES)["train"])
 
 
-def _durations(given: float | dict[str, float], least_s: float) -> dict[str, float]:
+def _durations(given: float | dict[str, float], least_s: float) -> Mapping[str, float]:
     """Seconds of a clip in each split."""
-    seconds = dict(given) if isinstance(given, dict) else dict.fromkeys(SPLITS, given)
+    splits: tuple[str, ...] = SPLITS
+    seconds = given if isinstance(given, dict) else dict.fromkeys(splits, given)
     if set(seconds) != set(SPLITS):
         raise ConfigError(f"duration_s needs exactly the splits {', '.join(SPLITS)}, not {', '.join(seconds)}")
     for duration_s in seconds.values():
