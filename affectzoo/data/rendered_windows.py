@@ -135,8 +135,7 @@ def _counts(task: Task, given: dict[str, int] | None) -> dict[str, int]:
 
 def _durations(given: float | dict[str, float], least_s: float) -> Mapping[str, float]:
     """Seconds of a clip in each split."""
-    splits: tuple[str, ...] = SPLITS
-    seconds = given if isinstance(given, dict) else dict.fromkeys(splits, given)
+    seconds = given if isinstance(given, dict) else {"train": given, "val": given, "test": given}
     if set(seconds) != set(SPLITS):
         raise ConfigError(f"duration_s needs exactly the splits {', '.join(SPLITS)}, not {', '.join(seconds)}")
     for duration_s in seconds.values():
