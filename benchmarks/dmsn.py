@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from machine import cpu_name
 from torch import Tensor, nn
 
 import affectzoo
@@ -189,15 +190,6 @@ def train(names: list[str], batch: int, threads: int, repeats: int) -> list[dict
             rows.append(row)
             print(f"| {name} | {'yes' if checkpointing else 'no'} | {row['ms']:.0f} | {row['mb']:.0f} |", flush=True)
     return rows
-
-
-def cpu_name() -> str:
-    """The processor as the system calls it."""
-    try:
-        with Path("/proc/cpuinfo").open() as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
+from machine import cpu_name
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -68,15 +68,6 @@ def interleaved(variants: dict[str, Callable[[], None]], repeats: int) -> dict[s
             if repeat >= 0:
                 times[name].append(1000 * (time.perf_counter() - start))
     return {name: statistics.median(values) for name, values in times.items()}
-
-
-def cpu_name() -> str:
-    """The processor as the system calls it."""
-    try:
-        with Path("/proc/cpuinfo").open() as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def main() -> None:

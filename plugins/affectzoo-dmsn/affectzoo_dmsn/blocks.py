@@ -27,7 +27,29 @@ def scales(kernels: Sequence[int], width: int, branch_width: int | None, multisc
     return sizes, share(width, 2) if branch_width is None else check_positive("branch_width", branch_width)
 
 
-class DMSNA(ResidualBlock):
+class Multiscale(ResidualBlock):
+    """What A, B and C share: their options. A subclass gives the layers for kernel sizes and the width of each branch."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        stride: int = 1,
+        *,
+        kernels: Sequence[int] = (3, 5, 7),
+        branch_width: int | None = None,
+        multiscale: bool = True,
+    ) -> None:
+        super().__init__(in_channels, width, stride)
+        sizes, each = scales(kernels, width, branch_width, multiscale)
+        self.body = self.layers(in_channels, width, stride, sizes, each)
+
+    def layers(self, in_channels: int, width: int, stride: int, sizes: list[int], each: int) -> nn.Sequential:
+        """The body of the block."""
+        raise NotImplementedError
+
+
+class DMSNA(Multiscale):
     """Several temporal ranges: 3x1x1 reduce, 1x3x3, then kx1x1 for every k side by side, 1x1x1 fuse. A reconstruction.
 
     Args:
@@ -42,19 +64,8 @@ class DMSNA(ResidualBlock):
         ConfigError: an even kernel, a width that does not divide, a value that is not a positive integer.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        stride: int = 1,
-        *,
-        kernels: Sequence[int] = (3, 5, 7),
-        branch_width: int | None = None,
-        multiscale: bool = True,
-    ) -> None:
-        super().__init__(in_channels, width, stride)
-        sizes, each = scales(kernels, width, branch_width, multiscale)
-        self.body = nn.Sequential(
+    def layers(self, in_channels: int, width: int, stride: int, sizes: list[int], each: int) -> nn.Sequential:
+        return nn.Sequential(
             conv_bn(in_channels, width, (3, 1, 1)),
             conv_bn(width, width, (1, 3, 3), (1, stride, stride)),
             Branches(conv_bn(width, each, (k, 1, 1), (stride, 1, 1)) for k in sizes),
@@ -62,7 +73,7 @@ class DMSNA(ResidualBlock):
         )
 
 
-class DMSNB(ResidualBlock):
+class DMSNB(Multiscale):
     """Several ranges in space and time: 3x1x1 reduce, then 1xkxk and kx1x1 for every k side by side, 1x1x1 fuse. A
     reconstruction.
 
@@ -78,19 +89,8 @@ class DMSNB(ResidualBlock):
         ConfigError: an even kernel, a width that does not divide, a value that is not a positive integer.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        stride: int = 1,
-        *,
-        kernels: Sequence[int] = (3, 5, 7),
-        branch_width: int | None = None,
-        multiscale: bool = True,
-    ) -> None:
-        super().__init__(in_channels, width, stride)
-        sizes, each = scales(kernels, width, branch_width, multiscale)
-        self.body = nn.Sequential(
+    def layers(self, in_channels: int, width: int, stride: int, sizes: list[int], each: int) -> nn.Sequential:
+        return nn.Sequential(
             conv_bn(in_channels, width, (3, 1, 1)),
             Branches(
                 nn.Sequential(
@@ -102,7 +102,7 @@ class DMSNB(ResidualBlock):
         )
 
 
-class DMSNC(ResidualBlock):
+class DMSNC(Multiscale):
     """Several spatial sizes: 3x1x1 reduce, then 1xkxk for every k side by side, 3x1x1, 1x1x1 fuse. A reconstruction.
 
     Args:
@@ -117,19 +117,8 @@ class DMSNC(ResidualBlock):
         ConfigError: an even kernel, a width that does not divide, a value that is not a positive integer.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        stride: int = 1,
-        *,
-        kernels: Sequence[int] = (3, 5, 7),
-        branch_width: int | None = None,
-        multiscale: bool = True,
-    ) -> None:
-        super().__init__(in_channels, width, stride)
-        sizes, each = scales(kernels, width, branch_width, multiscale)
-        self.body = nn.Sequential(
+    def layers(self, in_channels: int, width: int, stride: int, sizes: list[int], each: int) -> nn.Sequential:
+        return nn.Sequential(
             conv_bn(in_channels, width, (3, 1, 1)),
             Branches(conv_bn(width, each, (1, k, k), (1, stride, stride)) for k in sizes),
             conv_bn(each * len(sizes), width, (3, 1, 1), (stride, 1, 1)),
