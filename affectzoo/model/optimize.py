@@ -168,13 +168,26 @@ class _Packed(nn.Module):
         return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.arguments, self.after, [], "")
 
 
+def _is_plain(module: nn.Conv2d | nn.Conv3d, size: list[int]) -> bool:
+    """Whether a convolution does what its weights and options say; one of somebody's own may compute it otherwise."""
+    if module.padding_mode != "zeros" or isinstance(module.padding, str):
+        return False
+    if type(module) in (nn.Conv2d, nn.Conv3d):
+        return True
+    x = torch.randn(1, *size[1:], generator=torch.Generator().manual_seed(0)).to(module.weight.dtype)
+    plain = nn.functional.conv2d if isinstance(module, nn.Conv2d) else nn.functional.conv3d
+    expected = plain(x, module.weight, module.bias, module.stride, module.padding, module.dilation, module.groups)
+    close = _BROKEN[str(x.dtype).removeprefix("torch.")] * expected.abs().max()
+    return bool((module(x) - expected).abs().max() <= close)
+
+
 def _pack(network: nn.Module, chains: Sequence[tuple[str, str | None, list[int]]]) -> None:
     """Swap, in place, the convolutions that oneDNN can hold packed: their name, their ReLU's, the shape of the input."""
     modules = dict(network.named_modules())
     replaced: dict[nn.Module, nn.Module] = {}
     for name, relu, size in chains:
         module = modules[name]
-        if type(module) not in (nn.Conv2d, nn.Conv3d) or module.padding_mode != "zeros" or isinstance(module.padding, str):
+        if not isinstance(module, nn.Conv2d | nn.Conv3d) or not _is_plain(module, size):
             continue
         replaced[module] = _Packed(module, relu is not None, size)
         if relu is not None:

@@ -110,6 +110,21 @@ class WithStandardised(Toy):
         self.first = Standardised(3, 8, 3, padding=1)
 
 
+class Rewritten(nn.Conv3d):
+    """Computes what its weights say, in its own way."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([super(Rewritten, self).forward(clip[None])[0] for clip in x])
+
+
+class WithRewritten(Toy):
+    """A subclass that is a plain convolution by its numbers: packed as one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = Rewritten(3, 8, 3, padding=1)
+
+
 class NoNorms(Toy):
     """Nothing to fold."""
 
@@ -126,6 +141,7 @@ FOLDED = {
     ReluBeforeNorm: 0,
     WithNormAct: 2,
     WithStandardised: 1,
+    WithRewritten: 2,
     NoNorms: 0,
 }
 
@@ -159,6 +175,15 @@ def test_every_layout_gives_the_same_features(kind, layout):
     for size in (2, 5):  # packed for two, and used for any number
         y = torch.randn(size, 3, 2, 8, 8)
         torch.testing.assert_close(variants[layout].run(y), backbone(y), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "plain"), [(Toy, True), (WithRewritten, True), (WithStandardised, False)])
+def test_a_convolution_is_packed_where_it_computes_what_its_weights_say(kind, plain):
+    from affectzoo.model.optimize import _is_plain
+
+    first = kind().first.requires_grad_(False)
+    assert _is_plain(first, [2, 3, 2, 8, 8]) == plain
+    assert _is_plain(first.bfloat16(), [2, 3, 2, 8, 8]) == plain
 
 
 def test_the_original_is_untouched_and_trains_on():

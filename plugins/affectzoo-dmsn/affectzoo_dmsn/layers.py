@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -13,13 +14,55 @@ from affectzoo.errors import ConfigError, InputError
 Triple = tuple[int, int, int]
 
 
+def frames_of(x: Tensor) -> Tensor:
+    """`[N, C, T, H, W] -> [N * T, C, H, W]`, without a copy where `x` lies channels-last."""
+    return x.transpose(1, 2).flatten(0, 1)
+
+
+def clips_of(frames: Tensor, count: int) -> Tensor:
+    """`[N * T, C, H, W] -> [N, C, T, H, W]`, N being `count`; never a copy."""
+    return frames.unflatten(0, (count, -1)).transpose(1, 2)
+
+
+class Convolution(nn.Conv3d):
+    """A 3D convolution; a decomposed kernel, `k x 1 x 1` or `1 x k x k`, is computed as the 2D convolution that it is.
+
+    The same weights and the same numbers: `k x 1 x 1` sees H and W as one axis, `1 x k x k` the frames as a batch, where the
+    input lies channels-last, so that neither copies it. On CPUs, 2D kernels take what their 3D ones leave to a slow path.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        (time, *space), (step, height, width), x = self.kernel_size, self.stride, input
+        if space == [1, 1]:
+            x = x if (height, width) == (1, 1) else x[..., ::height, ::width]
+            y = nn.functional.conv2d(x.flatten(3), self.weight.squeeze(4), self.bias, (step, 1), (self.padding[0], 0))
+            y = y.unflatten(3, x.shape[3:])
+            # One clip may come back with a stride of N that batch norm's gradient misreads (torch 2.15): set it anew.
+            return clips_of(frames_of(y), 1) if len(x) == 1 else y
+        if time == step == 1 and x.is_contiguous(memory_format=torch.channels_last_3d):
+            y = nn.functional.conv2d(frames_of(x), self.weight.squeeze(2), self.bias, (height, width), self.padding[1:])
+            return clips_of(y, len(x))
+        return super().forward(x)
+
+
+class StemPool(nn.Module):
+    """`MaxPool3d(3, stride=2, padding=1)`, over space and then over time: a maximum of maxima."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = clips_of(nn.functional.max_pool2d(frames_of(x), 3, 2, 1), len(x))
+        even, odd = y[:, :, ::2], y[:, :, 1::2]
+        around = nn.functional.pad(odd, (0, 0, 0, 0, 1, even.shape[2] - odd.shape[2]), value=-math.inf)
+        return even.maximum(around[:, :, :-1]).maximum(around[:, :, 1:])
+
+
 def conv_bn(
     in_channels: int, out_channels: int, kernel: Triple, stride: Triple = (1, 1, 1), *, relu: bool = True
 ) -> nn.Sequential:
     """Convolution without bias that keeps T, H and W (divided by `stride`), batch norm and, where wanted, ReLU."""
     padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-    convolution = nn.Conv3d(in_channels, out_channels, kernel, stride, padding, bias=False)
+    convolution = Convolution(in_channels, out_channels, kernel, stride, padding, bias=False)
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")  # as the video ResNets have it
+    convolution.weight.data = convolution.weight.data.contiguous(memory_format=torch.channels_last_3d)  # or each pass copies it
     return nn.Sequential(convolution, nn.BatchNorm3d(out_channels), *([nn.ReLU()] if relu else []))
 
 

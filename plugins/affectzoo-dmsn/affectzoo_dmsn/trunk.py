@@ -14,7 +14,7 @@ import affectzoo
 from affectzoo import Backbone, Block, FramesInput
 from affectzoo.errors import ConfigError, InputError
 from affectzoo_dmsn.inflate import initialise
-from affectzoo_dmsn.layers import check_flag, check_list, check_positive, conv_bn
+from affectzoo_dmsn.layers import StemPool, check_flag, check_list, check_positive, conv_bn
 
 
 class DMSN(Backbone):
@@ -111,7 +111,7 @@ class DMSN(Backbone):
             "init": None,
         }
         self.activation_checkpointing = activation_checkpointing
-        self.stem = nn.Sequential(conv_bn(3, stem_width, (7, 7, 7), (1, 2, 2)), nn.MaxPool3d(3, 2, 1))
+        self.stem = nn.Sequential(conv_bn(3, stem_width, (7, 7, 7), (1, 2, 2)), StemPool())
         _see_motion(self.stem)
         stages: list[nn.Module] = []
         channels = stem_width
@@ -148,7 +148,7 @@ class DMSN(Backbone):
         return self._features(x)
 
     def _features(self, x: Tensor) -> Tensor:
-        if self.training:  # the faster layout there; in prediction it is the caller's choice (optimize_for_inference)
+        if self.training or x.device.type == "cpu":  # the faster layout there (elsewhere: optimize_for_inference)
             x = x.contiguous(memory_format=torch.channels_last_3d)
         x = self.stem(x)
         for stage in self.stages:
