@@ -51,6 +51,9 @@ if TYPE_CHECKING:
         complete as complete,
         zero_masked as zero_masked,
     )
+    from affectzoo.model.recompute import (
+        count_batches_once as count_batches_once,
+    )
     from affectzoo.predict import (
         Predictor as Predictor,
         Timeline as Timeline,
@@ -106,6 +109,7 @@ _PUBLIC = {
     "Timeline": "affectzoo.predict",
     "WaveformInput": "affectzoo.config",
     "complete": "affectzoo.model.contracts",
+    "count_batches_once": "affectzoo.model.recompute",
     "create_backbone": "affectzoo.model.build",
     "create_block": "affectzoo.model.build",
     "create_detector": "affectzoo.model.build",

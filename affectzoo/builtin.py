@@ -64,14 +64,20 @@ def affectzoo_detectors() -> list[DetectorSpec]:
 
 @hookimpl
 def affectzoo_datasets() -> list[DatasetSpec]:
-    """Datasets that need no licence: rendered ones."""
+    """Datasets that need no licence: rendered ones, and features of any other."""
     return [
         DatasetSpec(
             name="rendered",
             summary="drawn talking faces with a synthetic voice; tasks affect, severity, pain, identity",
             licence=_LICENCE,
             target="affectzoo.data.rendered_windows:build",
-        )
+        ),
+        DatasetSpec(
+            name="features",
+            summary="backbone features that `affectzoo features` wrote, for training fusions and heads",
+            licence=_LICENCE,
+            target="affectzoo.data.feature_store:build",
+        ),
     ]
 
 

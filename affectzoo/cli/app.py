@@ -98,11 +98,85 @@ def predict(
 def train(
     experiment: Annotated[Path, typer.Argument(help="A YAML file, such as recipes/jca-rendered.yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="dotted.key=value")] = None,
+    nproc: Annotated[int, typer.Option(min=1, help="Processes on this machine, one for each GPU where there are any.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of this run.")] = False,
 ) -> None:
-    """Train in this process; `accelerate launch -m affectzoo.train` does the same on several."""
+    """Train; `accelerate launch -m affectzoo.train` does the same on a cluster."""
+    if nproc > 1:
+        from affectzoo.train.launch import launch
+
+        raise typer.Exit(launch(nproc, [str(experiment), *(overrides or []), *(["--resume"] if resume else [])]))
     from affectzoo.train.__main__ import run
 
-    run(experiment, overrides or [])
+    run(experiment, overrides or [], resume=resume)
+
+
+@app.command()
+def features(
+    data: Annotated[str, typer.Argument(help="A dataset's name, an experiment file or a run folder.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value of the dataset's options")] = None,
+    backbone: Annotated[
+        list[str] | None, typer.Option(help="A name, or {name: ..., config: {...}}; once for each modality.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Or the backbones of a model: a zoo name, org/repo, a run, a folder.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the features.")] = Path("out/features"),
+    seconds: Annotated[float | None, typer.Option(help="Length of a sub-sequence; the model's, or 32/30.")] = None,
+    targets: Annotated[str | None, typer.Option(help="Labels to keep; the model's, or valence,arousal.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Sub-sequences that a backbone takes at once.")] = 64,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read data.")] = 0,
+) -> None:
+    """Encode a dataset once: training then reads features instead of media (`data.name=features`)."""
+    from affectzoo.cli.features import extract_features
+
+    extract_features(
+        data,
+        overrides or [],
+        backbones=backbone or [],
+        model=model,
+        folder=out,
+        seconds=seconds,
+        targets=targets,
+        batch_size=batch_size,
+        workers=workers,
+    )
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(help="A zoo name, org/repo or org/repo@revision on the Hub, a model or a run folder.")
+    ],
+    data: Annotated[str, typer.Argument(help="A dataset from `affectzoo list datasets`, an experiment file or a run folder.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="dotted.key=value of the dataset's options.")] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out/evaluate"),
+    clip: Annotated[bool, typer.Option("--clip", help="Clip predictions to the range of their target.")] = False,
+    smooth: Annotated[
+        str | None, typer.Option(help="median:SECONDS or box:SECONDS: smooth the predictions of each video.")
+    ] = None,
+    label_delay: Annotated[float, typer.Option(help="Seconds by which labels are moved earlier: annotators react late.")] = 0.0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; the GPU is taken where there is one.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows predicted at once.")] = 16,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read data.")] = 0,
+) -> None:
+    """Measure a model on a dataset: metrics with intervals, each video and subject, predictions, plots."""
+    from affectzoo.cli.evaluate import evaluate_model
+
+    evaluate_model(
+        model,
+        data,
+        overrides or [],
+        split=split,
+        folder=out,
+        clip=clip,
+        smooth=smooth,
+        label_delay_s=label_delay,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+    )
 
 
 @app.command()

@@ -25,47 +25,80 @@ class TrainConfig(StrictConfig):
 
     Attributes:
         epochs: passes over the training split.
-        batch_size: windows of L sub-sequences, per process.
+        epoch_steps: optimiser steps that count as an epoch of a training split that is streamed; None else.
+        batch_size: windows of L sub-sequences, per process; accumulate: batches to one optimiser step.
         lr, weight_decay: of AdamW.
         warmup: share of all steps in which the learning rate rises linearly; then a half cosine falls to zero.
         clip_norm: largest gradient norm; None does not clip.
-        loss: of continuous and ordinal targets: `ccc` (1 - CCC over all valid steps of the batch, mean over targets), or `mse`
+        loss: of continuous and ordinal targets: `ccc` (1 - CCC over all valid steps of the batch), `mse`, `l1` or `smooth-l1`
             with every range scaled to that of -1..1. Categorical targets take cross-entropy.
+        ordinal_loss: of ordinal targets: `regress` takes `loss`, `thresholds` a logistic loss at every step between levels.
+        class_balance: weigh classes by one over their frequency in the training split.
+        weights: target -> weight of its loss; 1 where it is not named.
+        weighting: `fixed`, or `uncertainty` (a learnt weight for each target besides).
         modality_dropout: share of training windows that lose one whole modality (multimodal models only).
+        time_masking: share of the sub-sequences of each modality that are masked, each drawn by itself.
         horizontal_flip: share of training windows whose face crops are mirrored.
         window_hop: steps between training windows; None is L (no overlap).
         workers: processes that read data.
         patience: epochs without a better validation score before stopping; None runs all.
+        ema: decay of an exponential moving average of the weights, which is what is validated and saved; None keeps none.
+        freeze: parts that are not trained, by the beginning of their names: `backbones.visual`, `fusion`.
+        activation_checkpointing: backbones compute their activations again in the backward pass: less memory, more time.
+        compile: run the model through `torch.compile`.
+        checkpoint_steps: optimiser steps between checkpoints; None writes one at the end of each epoch.
+        keep_checkpoints: how many of the last are kept.
     """
 
     epochs: Positive = 10
+    epoch_steps: Positive | None = None
     batch_size: Positive = 16
+    accumulate: Positive = 1
     lr: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     warmup: Share = 0.1
     clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
-    loss: Literal["ccc", "mse"] = "ccc"
+    loss: Literal["ccc", "mse", "l1", "smooth-l1"] = "ccc"
+    ordinal_loss: Literal["regress", "thresholds"] = "regress"
+    class_balance: bool = False
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    weighting: Literal["fixed", "uncertainty"] = "fixed"
     modality_dropout: Share = 0.0
+    time_masking: Annotated[float, Field(ge=0, lt=1)] = 0.0
     horizontal_flip: Share = 0.0
     window_hop: Positive | None = None
     workers: Annotated[int, Field(ge=0)] = 0
     patience: Positive | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    freeze: tuple[str, ...] = ()
+    activation_checkpointing: bool = False
+    compile: bool = False
+    checkpoint_steps: Positive | None = None
+    keep_checkpoints: Positive = 2
 
 
 class ExperimentConfig(StrictConfig):
     """One run: `name` and `output` say where it goes, `seed` decides every random draw.
 
     Attributes:
+        init: weights to start from: a zoo name, `org/repo[@revision]` on the Hub or a folder; None starts from random ones.
+        new_parts: parts that start from random weights all the same, by the beginning of their names: `head`. Without it
+            every tensor of `init` must fit.
+        model: may be left out where `init` is given: then it is the model's of that name.
         pretrain: None trains everything together. Else each stream is first trained alone with these settings; then the
             backbones are frozen and the fusion and head are trained on their features, as in the JCA paper (section 4.2).
         precision: `no` (float32), `bf16` or `fp16` autocast, as accelerate calls them.
+        tracker: `tensorboard`, `trackio` or `wandb` besides `metrics.jsonl`; the package of that name must be installed.
     """
 
     name: str
     output: str = "runs"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    init: str | None = None
+    new_parts: tuple[str, ...] = ()
     model: ModelConfig
     data: DataConfig
     pretrain: TrainConfig | None = None
     train: TrainConfig = TrainConfig()
     precision: Literal["no", "bf16", "fp16"] = "no"
+    tracker: Literal["tensorboard", "trackio", "wandb"] | None = None

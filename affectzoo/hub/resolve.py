@@ -47,7 +47,7 @@ class Resolved:
 def resolve(name: str | Path, options: DownloadOptions | None = None) -> Resolved:
     """Find a model, fetching it where it lives on the Hub.
 
-    A folder wins over a zoo name, a zoo name over a Hub repository.
+    A folder wins over a zoo name, a zoo name over a Hub repository. The folder of a training run stands for its `model`.
 
     Raises:
         UnknownNameError: neither; the message holds near matches.
@@ -59,6 +59,8 @@ def resolve(name: str | Path, options: DownloadOptions | None = None) -> Resolve
     path = Path(name).expanduser()
     if str(name) and path.is_dir():
         _refuse_revision(f"the folder {path}", options)
+        if (path / "model" / "config.json").is_file() and not any(path.glob("model*.safetensors")):
+            path = path / "model"
         return Resolved(path, str(path))
     if path.is_file():
         raise CheckpointError(f"{path} is a file; give the folder that holds config.json and model.safetensors")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from affectzoo.config import ComponentConfig, FramesInput, LogMelInput, WaveformInput
-from affectzoo.errors import InputError
+from affectzoo.errors import ConfigError, InputError
 
 
 class Component(nn.Module):
@@ -42,6 +42,17 @@ class Backbone(Component):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor: ...
+
+    def checkpoint_activations(self) -> None:
+        """Compute activations again in the backward pass from now on: less memory, more time, the same gradients.
+
+        One that has batch norms calls `affectzoo.count_batches_once`.
+
+        Raises:
+            ConfigError: this backbone cannot.
+        """
+        name = self.component.name if self.component is not None else type(self).__name__
+        raise ConfigError(f"the backbone {name} has no activation checkpointing; leave train.activation_checkpointing out")
 
 
 class Block(Component):

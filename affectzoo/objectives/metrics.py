@@ -1,24 +1,26 @@
 """Agreement between predictions and labels, over a whole split at once and in double precision.
 
-A metric is never averaged over batches: gather all examples, then call it once.
+A metric is never averaged over batches: gather all examples, then call it once. Every function takes
+
+    prediction, label: `[..., K]`; every leading dim is one long series.
+    valid: `[...]` bool; steps that count, the others may hold anything. None counts all.
+
+and returns float64, NaN where no step is valid. A prediction that is not finite on a valid step is never dropped: its column
+has no finite score.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 
 def ccc(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Concordance correlation coefficient (Lin 1989), population moments, as the ABAW challenges compute it.
+    """Concordance correlation coefficient (Lin 1989), population moments, as the ABAW challenges compute it: `[K]`.
 
-    Args:
-        prediction, label: `[..., K]`; every leading dim is one long series.
-        valid: `[...]` bool; steps that count. None counts all.
-
-    Returns:
-        `[K]` float64 in -1..1. NaN where no step is valid, or where both series are the same constant; a non-finite
-        prediction on a valid step gives NaN as well, it is never dropped.
+    NaN where both series are the same constant; 0 where one is constant, or where they are different constants.
     """
     x, y = _series(prediction, label, valid)
     if x.shape[0] == 0:
@@ -31,6 +33,36 @@ def ccc(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tenso
     return concordance.masked_fill(constant, float("nan"))
 
 
+def icc31(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
+    """ICC(3,1), consistency of two fixed raters, prediction and label (Shrout and Fleiss 1979): `[K]`.
+
+    (BMS - EMS) / (BMS + EMS) of the mean squares between steps and of the residual, which for two raters is
+    2 cov / (var prediction + var label): an offset costs nothing. NaN for fewer than 2 steps and where both are constant.
+    """
+    x, y = _series(prediction, label, valid)
+    if x.shape[0] < 2:
+        return x.new_full((x.shape[1],), float("nan"))
+    covariance = ((x - x.mean(0)) * (y - y.mean(0))).mean(0)
+    consistency = 2 * covariance / (x.var(0, correction=0) + y.var(0, correction=0))
+    constant = ((x == x[0]) & (y == y[0])).all(0)
+    return consistency.masked_fill(constant, float("nan"))
+
+
+def icc11(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
+    """ICC(1,1), agreement of two raters in a one-way analysis (Shrout and Fleiss 1979): `[K]`.
+
+    (BMS - WMS) / (BMS + WMS) of the mean squares between and within steps. Two different constants have -1. NaN for fewer
+    than 2 steps and where both are the same constant.
+    """
+    x, y = _series(prediction, label, valid)
+    if x.shape[0] < 2:
+        return x.new_full((x.shape[1],), float("nan"))
+    between = (x + y).var(0) / 2
+    within = (x - y).square().mean(0) / 2
+    constant = ((x == x[0]) & (y == x[0])).all(0)
+    return ((between - within) / (between + within)).masked_fill(constant, float("nan"))
+
+
 def _series(prediction: Tensor, label: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
     x, y = prediction.flatten(0, -2).double(), label.flatten(0, -2).double()
     if valid is None:
@@ -40,19 +72,19 @@ def _series(prediction: Tensor, label: Tensor, valid: Tensor | None) -> tuple[Te
 
 
 def mean_absolute_error(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Mean absolute error for each column, `[K]` float64, in the label's unit; NaN where no step is valid."""
+    """Mean absolute error for each column, `[K]`, in the label's unit."""
     x, y = _series(prediction, label, valid)
-    return (x - y).abs().mean(0) if x.shape[0] else torch.full((x.shape[1],), float("nan"), dtype=torch.float64)
+    return (x - y).abs().mean(0)
 
 
 def root_mean_squared_error(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Root of the mean squared error for each column, `[K]` float64, in the label's unit; NaN where no step is valid."""
+    """Root of the mean squared error for each column, `[K]`, in the label's unit."""
     x, y = _series(prediction, label, valid)
-    return (x - y).square().mean(0).sqrt() if x.shape[0] else torch.full((x.shape[1],), float("nan"), dtype=torch.float64)
+    return (x - y).square().mean(0).sqrt()
 
 
 def pcc(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Pearson's correlation coefficient for each column, `[K]` float64; NaN where either series is constant or empty."""
+    """Pearson's correlation coefficient for each column, `[K]`; NaN where either series is constant, as a single step is."""
     x, y = _series(prediction, label, valid)
     if x.shape[0] == 0:
         return x.new_full((x.shape[1],), float("nan"))
@@ -63,11 +95,11 @@ def pcc(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tenso
 
 
 def unweighted_average_recall(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Mean over the classes that occur of the share of their steps that are recognised; a float64 scalar.
+    """Mean over the classes that occur in the labels of the share of their steps that are recognised; a scalar.
 
     Args:
-        prediction, label: `[..., K]`, a column for each class: scores (or probabilities), and the share of each class.
-        valid: `[...]` bool; None counts all. NaN where no step is valid, or where a prediction on one is not finite.
+        prediction, label: `[..., C]`, a column for each class: scores (or probabilities), and the share of each class.
+        valid: `[...]` bool. NaN where a prediction on a valid step is not finite.
     """
     x, y = _series(prediction, label, valid)
     if x.shape[0] == 0 or not bool(x.isfinite().all()):
@@ -75,3 +107,36 @@ def unweighted_average_recall(prediction: Tensor, label: Tensor, valid: Tensor |
     chosen, true = x.argmax(1), y.argmax(1)
     recalls = [(chosen[true == k] == k).double().mean() for k in true.unique()]
     return torch.stack(recalls).mean()
+
+
+def f1_macro(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean over classes of F1 = 2 tp / (2 tp + fp + fn); a scalar. Arguments as of `unweighted_average_recall`.
+
+    The classes are those that occur in the labels or among the predictions: one that is predicted but never true counts with
+    0, as a false alarm should; of one that is in neither, 0 / 0 would be left.
+    """
+    x, y = _series(prediction, label, valid)
+    if x.shape[0] == 0 or not bool(x.isfinite().all()):
+        return x.new_full((), float("nan"))
+    chosen, true = x.argmax(1), y.argmax(1)
+    classes = x.shape[1]
+    hits = torch.bincount(true[chosen == true], minlength=classes).double()
+    # Every step is one predicted and one true: the two counts of a class together are 2 tp + fp + fn.
+    named = (torch.bincount(chosen, minlength=classes) + torch.bincount(true, minlength=classes)).double()
+    return (2 * hits / named)[named > 0].mean()
+
+
+Metric = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+#: Metrics of continuous and ordinal targets, `[K]` each.
+REGRESSION_METRICS: dict[str, Metric] = {
+    "ccc": ccc,
+    "pcc": pcc,
+    "icc31": icc31,
+    "icc11": icc11,
+    "mae": mean_absolute_error,
+    "rmse": root_mean_squared_error,
+}
+
+#: Metrics of categorical targets, a scalar each.
+CLASS_METRICS: dict[str, Metric] = {"uar": unweighted_average_recall, "f1": f1_macro}

@@ -10,7 +10,7 @@ from affectzoo.config import TrainConfig
 
 
 def augment(batch: dict[str, Any], frames: set[str], train: TrainConfig, generator: torch.Generator) -> dict[str, Any]:
-    """Mirror face crops and drop whole modalities, a window at a time; labels stay.
+    """Mirror face crops and drop whole modalities, a window at a time; mask single sub-sequences; labels stay.
 
     Args:
         batch: as `WindowDataset` gives it.
@@ -31,4 +31,8 @@ def augment(batch: dict[str, Any], frames: set[str], train: TrainConfig, generat
         for position, name in enumerate(list(masks)):
             gone = (dropped & (which == position)).to(masks[name].device)
             masks[name] = masks[name] & ~gone.unsqueeze(1)
+    if train.time_masking:
+        for name, mask in masks.items():
+            gone = torch.rand(mask.shape, generator=generator) < train.time_masking
+            masks[name] = mask & ~gone.to(mask.device)
     return {**batch, "inputs": inputs, "masks": masks}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -38,12 +38,42 @@ class SplitPredictions:
     step: Tensor
 
 
+@dataclass(frozen=True)
+class Series:
+    """S predictions beside their labels, on the CPU: the steps of clips in order, or whole recordings.
+
+    Attributes:
+        prediction, label: `[S, K]`; classes as probabilities.
+        valid: `[S]` bool, labels that count; present: `[S]` bool, where any modality is.
+        row, step: `[S]`; the clip, and the sub-sequence there (of a recording its first).
+    """
+
+    prediction: Tensor
+    label: Tensor
+    valid: Tensor
+    present: Tensor
+    row: Tensor
+    step: Tensor
+
+    def at(self, chosen: Tensor) -> Series:
+        """Those that `chosen`, a mask or indices, picks."""
+        return Series(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+
 @torch.no_grad()
-def predict_split(accelerator: Accelerator, model: nn.Module, loader: DataLoader[Any]) -> SplitPredictions:
-    """Run a prepared model over a prepared loader; call on every process, each gets the whole split."""
+def predict_split(
+    accelerator: Accelerator,
+    model: nn.Module,
+    loader: DataLoader[Any],
+    advance: Callable[[int, int], None] | None = None,
+) -> SplitPredictions:
+    """Run a prepared model over a prepared loader; call on every process, each gets the whole split.
+
+    `advance` is called with the number of batches done and that of all.
+    """
     model.eval()
     gathered: dict[str, list[Tensor]] = {name: [] for name in ("prediction", "label", "valid", "present", "row", "step")}
-    for batch in loader:
+    for done, batch in enumerate(loader, start=1):
         prediction = model(batch["inputs"], batch["masks"], pool=False).float()
         present = torch.stack(list(batch["masks"].values())).any(dim=0)
         # gather_for_metrics drops the examples that padded the last batch: exact for any size and process count.
@@ -52,7 +82,51 @@ def predict_split(accelerator: Accelerator, model: nn.Module, loader: DataLoader
         )
         for name, part in zip(gathered, parts, strict=True):
             gathered[name].append(part.cpu())
+        if advance is not None:
+            advance(done, len(loader))
     return SplitPredictions(**{name: torch.cat(parts) for name, parts in gathered.items()})
+
+
+def by_step(predictions: SplitPredictions, targets: Sequence[TargetConfig]) -> Series:
+    """Every step of every clip once, by clip and time; windows that share a step are averaged, as in prediction."""
+    row = predictions.row.long().unsqueeze(1).expand_as(predictions.step)
+    place = row * (int(predictions.step.max()) + 1) + predictions.step
+    unique, owner, windows = place.flatten().unique(return_inverse=True, return_counts=True)
+    probable = _probabilities(predictions.prediction, targets).flatten(0, 1)
+    summed = probable.new_zeros(len(unique), probable.shape[1]).index_add_(0, owner, probable)
+
+    def once(values: Tensor) -> Tensor:
+        flat = values.flatten(0, 1)
+        kept = flat.new_empty(len(unique), *flat.shape[1:])
+        kept[owner] = flat  # windows agree on all but the prediction
+        return kept
+
+    return Series(
+        prediction=summed / windows.unsqueeze(1),
+        label=once(predictions.label),
+        valid=once(predictions.valid),
+        present=once(predictions.present),
+        row=once(row),
+        step=once(predictions.step),
+    )
+
+
+def by_recording(steps: Series, how: str) -> Series:
+    """The recordings that have a valid step: prediction and label pooled by `how` over the steps that count.
+
+    As in prediction, a step without any input has no say, unless there is no other.
+    """
+    pooled: list[Series] = []
+    for row in steps.row.unique():
+        mine = (steps.row == row) & steps.valid
+        seen = mine & steps.present
+        counted = steps.at(seen if bool(seen.any()) else mine)
+        if len(counted.row):
+            prediction, label = (pool_steps(x.unsqueeze(0), None, how) for x in (counted.prediction, counted.label))
+            pooled.append(replace(counted.at(torch.tensor([0])), prediction=prediction, label=label))
+    if not pooled:
+        return steps.at(torch.zeros(0, dtype=torch.long))
+    return Series(**{field.name: torch.cat([getattr(one, field.name) for one in pooled]) for field in fields(Series)})
 
 
 def scores(predictions: SplitPredictions, targets: Sequence[TargetConfig], pool: str | None = None) -> dict[str, float]:
@@ -64,14 +138,12 @@ def scores(predictions: SplitPredictions, targets: Sequence[TargetConfig], pool:
     With `pool` these are of recordings: the steps of a recording at which there was something to predict from are pooled, and
     its labels alike; the same metrics of sub-sequences follow as `step.metric.target`.
     """
+    steps = by_step(predictions, targets)
     if pool is None:
-        return _metrics(predictions.prediction, predictions.label, predictions.valid, targets)
-    counted = predictions.valid & predictions.present
-    steps = _metrics(predictions.prediction, predictions.label, counted, targets)
-    prediction = _pooled(_probabilities(predictions.prediction, targets), predictions, pool)
-    label = _pooled(predictions.label, predictions, pool)
-    whole = torch.ones(prediction.shape[:-1], dtype=torch.bool)
-    return _metrics(prediction, label, whole, targets) | {f"step.{name}": value for name, value in steps.items()}
+        return _metrics(steps, steps.valid, targets)
+    recordings = by_recording(steps, pool)
+    of_steps = _metrics(steps, steps.valid & steps.present, targets)
+    return _metrics(recordings, recordings.valid, targets) | {f"step.{name}": value for name, value in of_steps.items()}
 
 
 def _probabilities(values: Tensor, targets: Sequence[TargetConfig]) -> Tensor:
@@ -83,30 +155,22 @@ def _probabilities(values: Tensor, targets: Sequence[TargetConfig]) -> Tensor:
     )
 
 
-def _pooled(values: Tensor, predictions: SplitPredictions, how: str) -> Tensor:
-    """`[W, L, K]` of windows to `[R, K]` of the recordings that have a valid step."""
-    rows = predictions.row.unsqueeze(1).expand_as(predictions.step)
-    pooled = []
-    for row in predictions.row.unique():
-        mine = (rows == row) & predictions.valid
-        # As in prediction: a step without any input has no say, unless there is no other.
-        seen = mine & predictions.present
-        chosen = seen if bool(seen.any()) else mine
-        if bool(chosen.any()):
-            # Several processes hand over their windows in turns: `last` needs them in the order of time.
-            order = predictions.step[chosen].argsort()
-            pooled.append(pool_steps(values[chosen][order].unsqueeze(0), None, how)[0])
-    return torch.stack(pooled) if pooled else values.new_zeros(0, values.shape[-1])
-
-
-def _metrics(prediction: Tensor, label: Tensor, valid: Tensor, targets: Sequence[TargetConfig]) -> dict[str, float]:
-    result: dict[str, float] = {}
-    chosen: list[float] = []
+def target_columns(targets: Sequence[TargetConfig]) -> dict[str, slice]:
+    """Target name -> where its columns stand among the K."""
+    columns: dict[str, slice] = {}
     start = 0
     for target in targets:
-        columns = slice(start, start + len(target.columns))
-        start = columns.stop
-        x, y = prediction[..., columns], label[..., columns]
+        columns[target.name] = slice(start, start + len(target.columns))
+        start += len(target.columns)
+    return columns
+
+
+def _metrics(series: Series, valid: Tensor, targets: Sequence[TargetConfig]) -> dict[str, float]:
+    result: dict[str, float] = {}
+    chosen: list[float] = []
+    columns = target_columns(targets)
+    for target in targets:
+        x, y = series.prediction[:, columns[target.name]], series.label[:, columns[target.name]]
         if target.kind == "categorical":
             result[f"uar.{target.name}"] = float(unweighted_average_recall(x, y, valid))
             chosen.append(result[f"uar.{target.name}"])

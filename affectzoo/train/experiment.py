@@ -10,13 +10,17 @@ import yaml
 
 from affectzoo.config import ExperimentConfig
 from affectzoo.errors import ConfigError
+from affectzoo.train.start import config_of
 
 
 def read_experiment(path: str | Path, overrides: list[str] | None = None) -> ExperimentConfig:
     """Read a YAML experiment and apply `dotted.key=value` overrides; values are YAML, `null` removes a stream.
 
+    An experiment with `init` and without `model` takes that model's configuration.
+
     Raises:
         ConfigError: no such file, not YAML, an override without `=`, or a key that no config knows (with the nearest).
+        AffectzooError: `init` cannot be found or read.
     """
     path = Path(path)
     if not path.is_file():
@@ -29,8 +33,15 @@ def read_experiment(path: str | Path, overrides: list[str] | None = None) -> Exp
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path} must hold a mapping with model, data and train")
-    for override in overrides or []:
-        data = _apply(data, override)
+    given = overrides or []
+    for override in given:
+        if not override.startswith("model."):
+            data = _apply(data, override)
+    if data.get("model") is None and isinstance(data.get("init"), str):
+        data = {**data, "model": config_of(data["init"]).to_json()}
+    for override in given:
+        if override.startswith("model."):
+            data = _apply(data, override)
     return ExperimentConfig.parse(data, where=str(path))
 
 

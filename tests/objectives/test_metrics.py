@@ -9,7 +9,12 @@ import pytest
 import torch
 
 from affectzoo.objectives.metrics import (
+    CLASS_METRICS,
+    REGRESSION_METRICS,
     ccc,
+    f1_macro,
+    icc11,
+    icc31,
     mean_absolute_error,
     pcc,
     root_mean_squared_error,
@@ -101,13 +106,13 @@ def test_steps_that_do_not_count_may_hold_anything(rubbish):
     prediction, label, valid = random_split(4)
     spoilt_prediction, spoilt_label = prediction.clone(), label.clone()
     spoilt_prediction[~valid], spoilt_label[~valid] = rubbish, rubbish
-    for metric in (ccc, mean_absolute_error):
+    for metric in (REGRESSION_METRICS | CLASS_METRICS).values():
         assert torch.equal(metric(spoilt_prediction, spoilt_label, valid), metric(prediction, label, valid))
 
 
 def test_nothing_valid_is_no_number():
     prediction, label, valid = random_split(5)
-    for metric in (ccc, mean_absolute_error):
+    for metric in REGRESSION_METRICS.values():
         found = metric(prediction, label, torch.zeros_like(valid))
         assert found.shape == (2,)
         assert found.dtype == torch.float64
@@ -136,7 +141,7 @@ def test_pcc_of_a_constant_series_and_every_metric_of_none_is_not_a_number():
     assert pcc(torch.full((3, 1), 0.1), series).isnan().all()
     assert pcc(series, torch.full((3, 1), 0.1)).isnan().all()
     none = torch.zeros(3, dtype=torch.bool)
-    for metric in (pcc, root_mean_squared_error, unweighted_average_recall):
+    for metric in (REGRESSION_METRICS | CLASS_METRICS).values():
         assert metric(series, series, none).isnan().all()
 
 
@@ -154,3 +159,100 @@ def test_unweighted_average_recall_counts_classes_not_steps():
     assert unweighted_average_recall(guess * float("nan"), label).isnan()
     valid = torch.tensor([True] * 9 + [False])
     assert unweighted_average_recall(guess, label, valid).item() == 1.0
+
+
+def anova_icc(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """ICC(1,1) and ICC(3,1) from the table of Shrout and Fleiss 1979: n targets, k = 2 judges, sums of squares."""
+    table = np.stack((x, y), axis=1)
+    n, k = table.shape
+    rows, judges = table.mean(1, keepdims=True), table.mean(0, keepdims=True)
+    bms = k * ((rows - table.mean()) ** 2).sum() / (n - 1)
+    wms = ((table - rows) ** 2).sum() / (n * (k - 1))
+    ems = ((table - rows - judges + table.mean()) ** 2).sum() / ((n - 1) * (k - 1))
+    return (bms - wms) / (bms + (k - 1) * wms), (bms - ems) / (bms + (k - 1) * ems)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_intraclass_correlations_are_those_of_the_analysis_of_variance(seed):
+    prediction, label, valid = random_split(seed)
+    for k in range(2):
+        x, y = prediction[valid][:, k].double().numpy(), label[valid][:, k].double().numpy()
+        one_way, consistency = anova_icc(x, y)
+        assert icc11(prediction, label, valid)[k].item() == pytest.approx(one_way, abs=1e-12)
+        assert icc31(prediction, label, valid)[k].item() == pytest.approx(consistency, abs=1e-12)
+
+
+def test_intraclass_correlations_of_the_published_example():
+    # Shrout and Fleiss 1979, table 2, judges 1 and 2 of six targets; the mean squares were worked out by hand.
+    first, second = torch.tensor([[9.0], [6], [8], [7], [10], [6]]), torch.tensor([[2.0], [1], [4], [1], [5], [2]])
+    # Row means 5.5 3.5 6 4 7.5 4 about 61/12: BMS = 2 * 11.7083.. / 5; differences 7 5 4 6 5 4: WMS = 167 / 12.
+    bms, wms = 2 * (sum(m * m for m in (5.5, 3.5, 6, 4, 7.5, 4)) - 30.5**2 / 6) / 5, 167 / 12
+    ems = (167 - 31**2 / 6) / 2 / 5
+    assert icc11(first, second).item() == pytest.approx((bms - wms) / (bms + wms), abs=1e-12)
+    assert icc31(first, second).item() == pytest.approx((bms - ems) / (bms + ems), abs=1e-12)
+
+
+def test_an_offset_costs_agreement_but_not_consistency():
+    label = torch.tensor([[0.0], [1.0], [2.0], [5.0]])
+    assert icc31(label + 3, label).item() == pytest.approx(1.0, abs=1e-12)
+    assert icc11(label + 3, label).item() < 0.6
+    for metric in (icc11, icc31):
+        assert metric(label, label).item() == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3])
+def test_intraclass_correlations_without_variance_are_not_numbers(value):
+    same, other = torch.full((7, 1), value, dtype=torch.float64), torch.full((7, 1), -0.7, dtype=torch.float64)
+    assert icc31(same, same).isnan().all()
+    assert icc11(same, same).isnan().all()
+    assert icc31(same, other).isnan().all()
+    assert icc11(same, other).item() == pytest.approx(-1.0, abs=1e-12)
+    series = torch.arange(7.0).unsqueeze(-1)
+    assert icc31(same, series).item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_of_one_step_only_errors_and_the_concordance_of_two_numbers_are_left():
+    one, other = torch.tensor([[0.5]]), torch.tensor([[0.25]])
+    found = {name: metric(one, other, None).item() for name, metric in REGRESSION_METRICS.items()}
+    assert {name for name, value in found.items() if math.isnan(value)} == {"pcc", "icc31", "icc11"}
+    assert (found["ccc"], found["mae"], found["rmse"]) == (0.0, 0.25, 0.25)
+
+
+@pytest.mark.parametrize("name", REGRESSION_METRICS)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_no_regression_metric_drops_a_prediction_that_is_not_finite(name, bad):
+    prediction, label, valid = random_split(2)
+    valid[:] = True
+    prediction[3, 2, 0] = bad
+    found = REGRESSION_METRICS[name](prediction, label, valid)
+    assert not found[0].isfinite()
+    assert found[1].isfinite()
+
+
+def looped_f1(chosen: list[int], true: list[int]) -> float:
+    """One class at a time."""
+    scores = []
+    for k in set(chosen) | set(true):
+        hits = sum(c == t == k for c, t in zip(chosen, true, strict=True))
+        scores.append(2 * hits / (chosen.count(k) + true.count(k)))
+    return sum(scores) / len(scores)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_f1_is_the_mean_over_classes_one_at_a_time(seed):
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.nn.functional.one_hot(torch.randint(3, (8, 4), generator=generator), 5).float()
+    scores = label + torch.randn(8, 4, 5, generator=generator)
+    valid = torch.rand(8, 4, generator=generator) < 0.7
+    found = f1_macro(scores, label, valid)
+    assert found.dtype == torch.float64
+    wanted = looped_f1(scores[valid].argmax(-1).tolist(), label[valid].argmax(-1).tolist())
+    assert found.item() == pytest.approx(wanted, abs=1e-12)
+
+
+def test_f1_counts_a_class_that_is_only_predicted_and_none_that_never_occurs():
+    label = torch.nn.functional.one_hot(torch.tensor([0, 0, 0, 1]), 4).float()
+    guess = torch.nn.functional.one_hot(torch.tensor([0, 0, 2, 1]), 4).float()
+    # Class 0: 4 / 5, class 1: 1, class 2: 0, class 3 is nowhere.
+    assert f1_macro(guess, label).item() == pytest.approx((0.8 + 1 + 0) / 3)
+    assert f1_macro(guess * float("nan"), label).isnan()

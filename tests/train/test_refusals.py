@@ -11,7 +11,7 @@ from datasets import Dataset
 import affectzoo
 from affectzoo.config import ModelConfig
 from affectzoo.errors import AffectzooError, ConfigError, DataError, UnknownNameError
-from affectzoo.train import loop
+from affectzoo.train import fit, splits
 from affectzoo.train.__main__ import USAGE, main
 from affectzoo.train.loop import evaluate, load_splits, train
 
@@ -31,7 +31,7 @@ def dataset(monkeypatch):
             def find(self, *_: str) -> Any:
                 return Found()
 
-        monkeypatch.setattr(loop, "registry", Registry)
+        monkeypatch.setattr(splits, "registry", Registry)
 
     return use
 
@@ -128,8 +128,8 @@ def test_a_dataset_that_breaks_is_named(make_experiment, tmp_path, dataset):
 
 
 def test_a_validation_score_that_is_never_a_number_is_an_error(make_experiment, tmp_path, monkeypatch):
-    scores = loop.scores
-    monkeypatch.setattr(loop, "scores", lambda *args: {**scores(*args), "score": float("nan")})
+    scores = fit.scores
+    monkeypatch.setattr(fit, "scores", lambda *args: {**scores(*args), "score": float("nan")})
     with pytest.raises(DataError, match="the validation score was never a number"):
         train(make_experiment(output=str(tmp_path), train={"epochs": 1}))
     folder = tmp_path / "tiny" / "seed0"
@@ -138,21 +138,21 @@ def test_a_validation_score_that_is_never_a_number_is_an_error(make_experiment, 
 
 
 def test_patience_ends_a_run_that_does_not_improve(make_experiment, tmp_path, monkeypatch):
-    scores, best = loop.scores, iter([0.1, 0.3, 0.2, 0.3, 0.1, 0.5, 0.6])
+    scores, best = fit.scores, iter([0.1, 0.3, 0.2, 0.3, 0.1, 0.5, 0.6])
     real = []
 
     def falling(*args: Any) -> dict[str, float]:
         real.append(None)
         return {**scores(*args), "score": next(best)}
 
-    monkeypatch.setattr(loop, "scores", falling)
+    monkeypatch.setattr(fit, "scores", falling)
     experiment = make_experiment(output=str(tmp_path), train={"epochs": 9, "patience": 2})
     result = train(experiment)
     assert result["best_epoch"] == 1
     folder = tmp_path / "tiny" / "seed0"
     assert (folder / "metrics.jsonl").read_text().count("\n") == 4
     # The test split is scored with the best epoch, which is the saved one, and not with the last.
-    monkeypatch.setattr(loop, "scores", scores)
+    monkeypatch.setattr(fit, "scores", scores)
     accelerator = Accelerator()
     model = affectzoo.load(folder / "model")
     found = evaluate(model, load_splits(experiment, model, accelerator)["test"], experiment, accelerator)
@@ -170,4 +170,4 @@ def test_the_module_says_one_sentence_and_exits_with_two(arguments, code, capsys
             printed.err == "affectzoo: absent.yaml does not exist; give an experiment file such as recipes/jca-rendered.yaml\n"
         )
     else:
-        assert printed.out.strip() == USAGE
+        assert (printed.err if code else printed.out).strip() == USAGE

@@ -18,10 +18,12 @@ import affectzoo
 from affectzoo.config import FramesInput, TrainConfig
 from affectzoo.train.__main__ import main
 from affectzoo.train.augment import augment
+from affectzoo.train.batches import evaluation_loader
 from affectzoo.train.evaluate import predict_split, scores
 from affectzoo.train.experiment import read_experiment
 from affectzoo.train.features import OnFeatures, encode_windows
-from affectzoo.train.loop import load_splits, make_loader, train, warmup_cosine
+from affectzoo.train.fit import warmup_cosine
+from affectzoo.train.loop import load_splits, train
 from affectzoo.train.pretrain import stream_experiments
 
 
@@ -42,7 +44,10 @@ def run(experiment_file) -> Path:
 
 def test_a_run_leaves_its_files_and_no_half_ones(run):
     assert sorted(path.name for path in run.iterdir()) == [
+        "checkpoints",
         "config.json",
+        "curves.png",
+        "environment.json",
         "experiment.json",
         "metrics.jsonl",
         "model",
@@ -88,7 +93,7 @@ def test_the_result_is_what_the_saved_model_scores(run, experiment_file):
     accelerator = Accelerator()
     datasets = load_splits(experiment, model, accelerator)
     for split in ("val", "test"):
-        loader = make_loader(datasets[split], experiment.train, 0, shuffle=False)
+        loader = evaluation_loader(datasets[split], experiment.train)
         found = scores(predict_split(accelerator, model, loader), model.config.targets)
         assert found == pytest.approx(result[split], abs=1e-5)
     assert result["parameters"] == sum(parameter.numel() for parameter in model.parameters())
@@ -102,7 +107,7 @@ def test_features_and_raw_inputs_give_the_same_predictions(run, experiment_file)
     features = encode_windows(model, raw, accelerator)
     assert len(features) == len(raw)
     pairs = ((model, raw), (OnFeatures(model), features))
-    one, other = (predict_split(accelerator, net, make_loader(data, experiment.train, 0, shuffle=False)) for net, data in pairs)
+    one, other = (predict_split(accelerator, net, evaluation_loader(data, experiment.train)) for net, data in pairs)
     torch.testing.assert_close(one.prediction, other.prediction, atol=1e-5, rtol=0)
     for name in ("label", "valid", "row", "step"):
         assert torch.equal(getattr(one, name), getattr(other, name))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
-from affectzoo import Backbone, FramesInput
+from affectzoo import Backbone, FramesInput, count_batches_once
 from affectzoo_backbones.inputs import check_frames
 
 Triple = tuple[int, int, int]
@@ -116,6 +117,7 @@ class I3D(Backbone):
         self.MaxPool3d_2a_3x3 = Pool((1, 3, 3), (1, 2, 2))
         self.Conv3d_2b_1x1 = Unit(64, 64)
         self.Conv3d_2c_3x3 = Unit(64, 192, (3, 3, 3))
+        self.recomputes = False
         channels = 192
         for name, layer in TRUNK.items():
             if len(layer) == 2:
@@ -125,9 +127,14 @@ class I3D(Backbone):
                 self.add_module(name, mixed)
                 channels = mixed.out_channels
 
+    def checkpoint_activations(self) -> None:
+        """Compute each unit and each Inception module again in the backward pass from now on."""
+        self.recomputes = True
+        count_batches_once(self)
+
     def forward(self, x: Tensor) -> Tensor:
         """`[N, 3, T, H, W] -> [N, 1024]`; any size will do."""
         check_frames(x, self.declared)
         for layer in self.children():
-            x = layer(x)
+            x = checkpoint(layer, x, use_reentrant=False) if self.recomputes and self.training else layer(x)
         return x.mean(dim=(2, 3, 4))

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from affectzoo import Backbone, LogMelInput
 from affectzoo_backbones.inputs import check_log_mel, declare
-from affectzoo_backbones.timm_network import check_variant, create_network, has_fixed_size, measure_features
+from affectzoo_backbones.timm_network import (
+    check_variant,
+    checkpoint_activations,
+    create_network,
+    has_fixed_size,
+    measure_features,
+)
 
 
 class SpectrogramBackbone(Backbone):
@@ -38,6 +44,7 @@ class SpectrogramBackbone(Backbone):
     ) -> None:
         super().__init__()
         check_variant(variant)
+        self.variant = variant
         self.input = self.declared = declare(LogMelInput(), log_mel, where=f"spectrogram/{variant}: log_mel")
         size = (self.declared.n_mels, self.declared.frames)
         self.exact_size = has_fixed_size(variant)
@@ -49,6 +56,10 @@ class SpectrogramBackbone(Backbone):
             "pretrained": False,
             "model_args": dict(model_args) if model_args else None,
         }
+
+    def checkpoint_activations(self) -> None:
+        """Compute the activations of timm's blocks again in the backward pass from now on."""
+        checkpoint_activations(self.network, self.variant)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[N, 1, M, F] -> [N, D]`; F may differ from the declared one unless the model's size is fixed."""

@@ -12,7 +12,13 @@ from torch import Tensor
 from affectzoo import Backbone, FramesInput
 from affectzoo.errors import ConfigError
 from affectzoo_backbones.inputs import check_frames
-from affectzoo_backbones.timm_network import check_variant, create_network, has_fixed_size, measure_features
+from affectzoo_backbones.timm_network import (
+    check_variant,
+    checkpoint_activations,
+    create_network,
+    has_fixed_size,
+    measure_features,
+)
 
 
 class TimmBackbone(Backbone):
@@ -55,6 +61,7 @@ class TimmBackbone(Backbone):
         if image_size is not None and (not isinstance(image_size, int) or image_size < 1):
             raise ConfigError(f"image_size must be a positive number of pixels, not {image_size!r}")
         check_variant(variant)
+        self.variant = variant
         self.pool_frames = pool_frames
         self.exact_size = has_fixed_size(variant)
         square = (image_size, image_size) if image_size else None
@@ -89,6 +96,10 @@ class TimmBackbone(Backbone):
             "colour": colour,
             "model_args": dict(model_args) if model_args else None,
         }
+
+    def checkpoint_activations(self) -> None:
+        """Compute the activations of timm's blocks again in the backward pass from now on."""
+        checkpoint_activations(self.network, self.variant)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[N, 3, T, H, W] -> [N, D]`; T may differ from the declared one, H and W too unless the model's size is fixed."""

@@ -10,6 +10,7 @@ import timm
 import torch
 from torch import nn
 
+from affectzoo import count_batches_once
 from affectzoo.errors import ConfigError, DownloadError, UnknownNameError
 from affectzoo_backbones.messages import one_line
 
@@ -109,6 +110,19 @@ def measure_features(
             f"timm's {variant!r} gives {list(features.shape[1:])} per image, not one vector; choose another model"
         )
     return features.shape[1]
+
+
+def checkpoint_activations(network: nn.Module, name: str) -> None:
+    """Let timm's model compute the activations of its blocks again in the backward pass from now on.
+
+    Raises:
+        ConfigError: it cannot; `name` is what the message calls it.
+    """
+    try:
+        network.set_grad_checkpointing(True)  # pyright: ignore[reportCallIssue]
+    except (AssertionError, AttributeError) as error:
+        raise ConfigError(f"timm's {name} has no activation checkpointing; leave train.activation_checkpointing out") from error
+    count_batches_once(network)
 
 
 def _create(variant: str, **arguments: Any) -> nn.Module:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CONFIG_MAPPING, AutoModel, PreTrainedConfig
 
-from affectzoo import Backbone, LogMelInput, WaveformInput
+from affectzoo import Backbone, LogMelInput, WaveformInput, count_batches_once
 from affectzoo.errors import CheckpointError, ConfigError, DownloadError, UnknownNameError
 from affectzoo_backbones.inputs import check_frames, check_log_mel, check_waveform, declare
 from affectzoo_backbones.messages import one_line
@@ -100,6 +100,14 @@ class TransformersBackbone(Backbone):
             "pool": pool,
             "input_config": self.input.to_json(),
         }
+
+    def checkpoint_activations(self) -> None:
+        """Compute the activations of each layer again in the backward pass from now on."""
+        network: Any = self.network
+        # Releases of transformers differ in the name.
+        enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+        count_batches_once(network)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[N, S]`, `[N, 1, M, F]` or `[N, 3, T, H, W]`, as declared in `input`, to `[N, D]`."""

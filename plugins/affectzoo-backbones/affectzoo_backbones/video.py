@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from torchvision.models import get_model, get_model_weights
 
-from affectzoo import Backbone, FramesInput
+from affectzoo import Backbone, FramesInput, count_batches_once
 from affectzoo.errors import DownloadError
 from affectzoo_backbones.inputs import check_frames
 
@@ -49,12 +53,21 @@ class VideoResNet(Backbone):
         if pretrained:
             self.network.load_state_dict(kinetics_weights(self.architecture))
         self.network.fc = nn.Identity()
+        self.recomputes = False
         self.saved_config = {"frames": frames, "image_size": image_size, "pretrained": False, "margin": margin}
+
+    def checkpoint_activations(self) -> None:
+        """Compute the stem and each residual block again in the backward pass from now on."""
+        self.recomputes = True
+        count_batches_once(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[N, 3, T, H, W] -> [N, 512]`, averaged over what is left of T, H and W; any size will do."""
         check_frames(x, self.declared)
-        return self.network(x)
+        network: Any = self.network
+        for part in chain([network.stem], network.layer1, network.layer2, network.layer3, network.layer4):
+            x = checkpoint(part, x, use_reentrant=False) if self.recomputes and self.training else part(x)
+        return network.avgpool(x).flatten(1)
 
 
 class R2Plus1D18(VideoResNet):

@@ -33,14 +33,15 @@ class Convolution(nn.Conv3d):
 
     def forward(self, input: Tensor) -> Tensor:
         (time, *space), (step, height, width), x = self.kernel_size, self.stride, input
+        padding, *around = (int(size) for size in self.padding)
         if space == [1, 1]:
             x = x if (height, width) == (1, 1) else x[..., ::height, ::width]
-            y = nn.functional.conv2d(x.flatten(3), self.weight.squeeze(4), self.bias, (step, 1), (self.padding[0], 0))
+            y = nn.functional.conv2d(x.flatten(3), self.weight.squeeze(4), self.bias, (step, 1), (padding, 0))
             y = y.unflatten(3, x.shape[3:])
             # One clip may come back with a stride of N that batch norm's gradient misreads (torch 2.15): set it anew.
             return clips_of(frames_of(y), 1) if len(x) == 1 else y
         if time == step == 1 and x.is_contiguous(memory_format=torch.channels_last_3d):
-            y = nn.functional.conv2d(frames_of(x), self.weight.squeeze(2), self.bias, (height, width), self.padding[1:])
+            y = nn.functional.conv2d(frames_of(x), self.weight.squeeze(2), self.bias, (height, width), around)
             return clips_of(y, len(x))
         return super().forward(x)
 

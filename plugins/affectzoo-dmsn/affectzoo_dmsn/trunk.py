@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 import affectzoo
-from affectzoo import Backbone, Block, FramesInput
+from affectzoo import Backbone, Block, FramesInput, count_batches_once
 from affectzoo.errors import ConfigError, InputError
 from affectzoo_dmsn.inflate import initialise
 from affectzoo_dmsn.layers import StemPool, check_flag, check_list, check_positive, conv_bn
@@ -110,7 +109,7 @@ class DMSN(Backbone):
             "activation_checkpointing": activation_checkpointing,
             "init": None,
         }
-        self.activation_checkpointing = activation_checkpointing
+        self.activation_checkpointing = False
         self.stem = nn.Sequential(conv_bn(3, stem_width, (7, 7, 7), (1, 2, 2)), StemPool())
         _see_motion(self.stem)
         stages: list[nn.Module] = []
@@ -131,6 +130,13 @@ class DMSN(Backbone):
         self.feature_dim = channels
         if init is not None:
             self.init_report = initialise(self, init)
+        if activation_checkpointing:
+            self.checkpoint_activations()
+
+    def checkpoint_activations(self) -> None:
+        """Compute each block again in the backward pass from now on."""
+        self.activation_checkpointing = True
+        count_batches_once(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[N, 3, T, H, W] -> [N, D]`, T, H and W as declared."""
@@ -154,7 +160,7 @@ class DMSN(Backbone):
         for stage in self.stages:
             for part in stage.children():
                 if self.activation_checkpointing and self.training and isinstance(part, Block):
-                    x = checkpoint(part, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _StatisticsKept(part)))  # noqa: B023
+                    x = checkpoint(part, x, use_reentrant=False)
                 else:
                     x = part(x)
         return x.mean(dim=(2, 3, 4))
@@ -171,23 +177,6 @@ def _see_motion(stem: nn.Module) -> None:
         if isinstance(module, nn.Conv3d):
             half = module.weight[: module.out_channels // 2]
             half -= half.mean(dim=2, keepdim=True)
-
-
-class _StatisticsKept:
-    """Batch norms leave their running statistics alone: a block that is computed again has not seen another batch."""
-
-    def __init__(self, block: nn.Module) -> None:
-        self.norms = [part for part in block.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-
-    def __enter__(self) -> None:
-        self.before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in self.norms]
-        for norm in self.norms:
-            norm.momentum = 0.0
-            norm.num_batches_tracked = None
-
-    def __exit__(self, *_: object) -> None:
-        for norm, momentum, count in self.before:
-            norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 def _check_layout(layers: list[int], widths: list[int], downsample: str, block_config: object) -> None:

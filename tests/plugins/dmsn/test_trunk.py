@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -174,6 +176,21 @@ def test_activation_checkpointing_counts_a_batch_once(trunk):
         network(x).square().sum().backward()
     for name, ours in plain.state_dict().items():
         torch.testing.assert_close(ours, frugal.state_dict()[name], msg=name)
+
+
+def test_activation_checkpointing_can_be_switched_on_later_and_is_not_saved_then(trunk):
+    plain = trunk().train()
+    frugal = copy.deepcopy(plain)
+    frugal.checkpoint_activations()
+    assert frugal.component == plain.component
+    counts = []
+    for network in (plain, frugal):
+        calls: list[int] = []
+        for block in (part for part in network.stages.modules() if isinstance(part, affectzoo.Block)):
+            block.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
+        network(torch.randn(2, 3, 4, 16, 16)).sum().backward()
+        counts.append(len(calls))
+    assert counts == [3, 6]
 
 
 def test_activation_checkpointing_allows_a_second_backward(trunk):

@@ -1,0 +1,121 @@
+"""`affectzoo evaluate`: a model on a split of a dataset, as one table, `report.json`, `predictions.csv` and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from affectzoo.cli.console import err, out, remark
+from affectzoo.cli.predict import make_folder
+
+if TYPE_CHECKING:
+    from affectzoo.train.report.report import Report
+
+#: Metrics that have no unit and lie within -1..1.
+_UNITLESS = ("ccc", "pcc", "icc31", "icc11", "uar", "f1")
+
+
+def evaluate_model(
+    model: str,
+    data: str,
+    overrides: Sequence[str],
+    *,
+    split: str,
+    folder: Path,
+    clip: bool,
+    smooth: str | None,
+    label_delay_s: float,
+    device: str | None,
+    batch_size: int,
+    workers: int,
+) -> None:
+    """Evaluate, print the table, write the files; raises `AffectzooError` where something is wrong with what was asked."""
+    from affectzoo.train.report.assess import assess
+    from affectzoo.train.report.plots import plot_report
+    from affectzoo.train.report.postprocess import PostProcessing, Smoothing
+    from affectzoo.train.splits import read_data
+
+    post_processing = PostProcessing(label_delay_s, None if smooth is None else Smoothing.parse(smooth), clip)
+    asked = read_data(data, overrides)
+    make_folder(folder)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(f"split {split}", total=None)
+        report = assess(
+            model,
+            asked,
+            split=split,
+            post_processing=post_processing,
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            advance=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    written = [*report.write(folder), *plot_report(report, folder)]
+    show(report)
+    is_regressed = any(target.kind != "categorical" for target in report.targets)
+    if is_regressed and report.pool is None and folder / "videos.png" not in written:
+        remark("fewer than three videos have a CCC, so no best, median and worst one are drawn")
+    out.print(f"-> {', '.join(str(path) for path in written)}", markup=False, soft_wrap=True)
+
+
+def show(report: Report) -> None:
+    """One table: every metric of every target with its interval, and what it was measured on."""
+    results = report.results
+    of = "steps" if report.pool is None else "recordings"
+    out.print(report.title, markup=False, soft_wrap=True, style="bold")
+    has_intervals = results["intervals"]["by"] is not None
+    table = Table(box=None, pad_edge=False)
+    for name in ("target", "of", "metric"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    if has_intervals:
+        table.add_column(f"{results['intervals']['level']:.0%} interval", justify="right", no_wrap=True)
+    units = {target.name: target.unit for target in report.targets}
+    parts = [(of, results["metrics"]), ("steps", results.get("metrics_of_steps", {})), ("videos", _means(results))]
+    for target in results["metrics"]:
+        for word, metrics in parts:
+            for metric, measured in metrics.get(target, {}).items():
+                unit = "" if metric in _UNITLESS else units.get(target, "")
+                row = [target, word, metric, f"{_number(measured['value'])} {unit}".rstrip()]
+                table.add_row(*row, *([_interval(measured)] if has_intervals else []))
+    if "mean_ccc" in results:
+        measured = results["mean_ccc"]
+        row = ["mean", of, "ccc", _number(measured["value"])]
+        table.add_row(*row, *([_interval(measured)] if has_intervals else []))
+    out.print(table)
+    counted = f"{results['valid_steps']} of {results['steps']} steps have a label that counts"
+    out.print(f"{results['clips']} videos of {results['subjects']} subjects, {counted}", markup=False, soft_wrap=True)
+    out.print(_reading(results, of), markup=False, soft_wrap=True)
+
+
+def _means(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Target -> metric, named as the mean it is, -> value; of models that score recordings none: one has no spread."""
+    if "metrics_of_steps" in results:
+        return {}
+    return {
+        target: {f"mean {metric} ({found['videos']})": found for metric, found in metrics.items()}
+        for target, metrics in results["mean_over_videos"].items()
+    }
+
+
+def _reading(results: dict[str, Any], of: str) -> str:
+    """How the numbers were made."""
+    made = f"metrics are of all {of} of the split at once"
+    intervals = results["intervals"]
+    if intervals["by"] is None:
+        return f"{made}; no intervals: {intervals['why']}"
+    return f"{made}; intervals by bootstrap over subjects ({intervals['draws']} draws)"
+
+
+def _number(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.3f}"
+
+
+def _interval(measured: dict[str, Any]) -> str:
+    low, high = measured.get("low"), measured.get("high")
+    return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"

@@ -1,0 +1,68 @@
+"""`affectzoo features`: encode a dataset once, so that fusions and heads train on its features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from affectzoo.cli.console import out, remark
+from affectzoo.cli.predict import make_folder
+from affectzoo.errors import ConfigError
+
+
+def extract_features(
+    data: str,
+    overrides: Sequence[str],
+    *,
+    backbones: Sequence[str],
+    model: str | None,
+    folder: Path,
+    seconds: float | None,
+    targets: str | None,
+    batch_size: int,
+    workers: int,
+) -> None:
+    """Extract, then print how much, how fast and how to train on it."""
+    if bool(backbones) == (model is not None):
+        raise ConfigError("features come from --backbone, given once or several times, or from --model; give one of the two")
+    names = None if targets is None else _names(targets)
+    given = [_yaml(text, "--backbone") for text in backbones]
+    for text, backbone in zip(backbones, given, strict=True):
+        if not isinstance(backbone, str | dict):
+            raise ConfigError(f"--backbone {text!r} is neither a name nor a mapping with name and config")
+    make_folder(folder)
+
+    from affectzoo.train.extract import encoders_of_backbones, encoders_of_model, extract
+    from affectzoo.train.splits import read_data
+
+    dataset = read_data(data, overrides)
+    if model is not None:
+        encoders = encoders_of_model(model, seconds=seconds, targets=names)
+    else:
+        encoders = encoders_of_backbones(given, seconds=seconds, targets=names)
+    done = extract(dataset, encoders, folder, batch_size=batch_size, workers=workers, say=remark)
+    if done is None:
+        return
+    if done.written:
+        rate = done.steps / done.seconds
+        out.print(f"{done.steps} sub-sequences in {done.seconds:.1f} s: {rate:.1f} a second", highlight=False)
+    kept = f", {done.files - done.written} of them kept" if done.written < done.files else ""
+    out.print(f"{folder}: {done.files} files{kept}; train with data.name=features data.config.folder={folder}", soft_wrap=True)
+
+
+def _names(text: str) -> list[Any]:
+    """Targets: `valence,arousal`, or a YAML list of names and mappings."""
+    value = _yaml(text, "--targets")
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",")]
+    return value if isinstance(value, list) else [value]
+
+
+def _yaml(text: str, option: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{option} {text!r} is neither a name nor YAML") from error

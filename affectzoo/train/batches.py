@@ -1,0 +1,151 @@
+"""The training batches of one process, all cut from one order: any number of processes sees the same global batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import send_to_device
+from torch.utils.data import DataLoader, IterableDataset
+
+from affectzoo.config import TrainConfig
+from affectzoo.data.windows import StreamedWindows, WindowDataset
+from affectzoo.errors import DataError
+
+
+class Batches:
+    """Epochs of shuffled batches over a dataset of windows, from any batch on.
+
+    A global batch is `batch_size` windows for each process, the last of an epoch what is left; process i takes the i-th part
+    of it. A process for which nothing is left gets one window whose labels do not count, because all must go on together.
+
+    Args:
+        dataset: windows; the same on every process.
+        batch_size: windows per process.
+        workers: processes that read.
+        seed: decides the order of every epoch.
+        accelerator: which process this is.
+    """
+
+    def __init__(self, dataset: WindowDataset, *, batch_size: int, workers: int, seed: int, accelerator: Accelerator) -> None:
+        self.dataset, self.batch_size, self.seed, self.device = dataset, batch_size, seed, accelerator.device
+        self.process, self.processes = accelerator.process_index, accelerator.num_processes
+        self._plan: list[list[int]] = []
+        self._loader: DataLoader[Any] = DataLoader(
+            dataset,
+            batch_sampler=_Planned(self),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=accelerator.device.type == "cuda",
+            # Of its own, or each epoch would draw from the generator that a resumed run must find as it was.
+            generator=torch.Generator().manual_seed(seed),
+        )
+
+    def name_of(self, row: int) -> str:
+        """The id of a clip."""
+        return self.dataset.clip_ids[row]
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return math.ceil(len(self.dataset) / (self.batch_size * self.processes))
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[dict[str, Any]]:
+        """The batches of epoch `number` from `start` on; what stands before is never read."""
+        order = torch.randperm(len(self.dataset), generator=torch.Generator().manual_seed(self._epoch_seed(number))).tolist()
+        size = self.batch_size * self.processes
+        mine = [order[i + self.process * self.batch_size : i + size][: self.batch_size] for i in range(0, len(order), size)]
+        self._plan = [part or order[:1] for part in mine[start:]]
+        for part, batch in zip(mine[start:], self._loader, strict=True):
+            if not part:
+                batch["valid"] = torch.zeros_like(batch["valid"])
+            yield cast(dict[str, Any], send_to_device(batch, self.device, non_blocking=True))
+
+    def _epoch_seed(self, number: int) -> int:
+        return (self.seed * 1_000_003 + number) % 2**63
+
+
+class StreamedBatches:
+    """Batches of a split that is streamed, in its order and without end: after the last window comes the first again.
+
+    Global batches are cut as those of `Batches`, and always full. A run that goes on reads the stream again up to its place,
+    without building what it skips.
+
+    Args:
+        windows: builds the windows of one pass; takes `take` (`StreamedWindows`).
+        per_epoch: batches that count as an epoch.
+        batch_size, workers, accelerator: as for `Batches`; one worker at most, because a stream has one reader.
+    """
+
+    def __init__(
+        self,
+        windows: Callable[..., StreamedWindows],
+        *,
+        per_epoch: int,
+        batch_size: int,
+        workers: int,
+        accelerator: Accelerator,
+    ) -> None:
+        self.windows, self.per_epoch, self.batch_size, self.workers = windows, per_epoch, batch_size, workers
+        self.process, self.processes, self.device = accelerator.process_index, accelerator.num_processes, accelerator.device
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return self.per_epoch
+
+    def name_of(self, row: int) -> str:
+        """Rows of a stream have numbers only."""
+        return f"row {row}"
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[dict[str, Any]]:
+        """The batches of epoch `number` from `start` on."""
+        first = (number * self.per_epoch + start) * self.batch_size * self.processes
+        stream = _Endless(self.windows, first, self._is_mine)
+        loader: DataLoader[Any] = DataLoader(
+            stream, batch_size=self.batch_size, num_workers=self.workers, generator=torch.Generator().manual_seed(0)
+        )
+        for batch in islice(loader, self.per_epoch - start):
+            yield cast(dict[str, Any], send_to_device(batch, self.device, non_blocking=True))
+
+    def _is_mine(self, number: int) -> bool:
+        return number // self.batch_size % self.processes == self.process
+
+
+class _Endless(IterableDataset[dict[str, Any]]):
+    """Pass after pass over a stream; windows are numbered on from one to the next."""
+
+    def __init__(self, windows: Callable[..., StreamedWindows], first: int, is_mine: Callable[[int], bool]) -> None:
+        self.windows, self.first, self.is_mine = windows, first, is_mine
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self.before = self.seen = 0
+        while True:
+            yield from self.windows(take=self._take)
+            if self.seen == 0:
+                raise DataError("the streamed training split holds no window")
+            self.before, self.seen = self.before + self.seen, 0
+
+    def _take(self, number: int) -> bool:
+        self.seen = number + 1
+        return self.before + number >= self.first and self.is_mine(self.before + number)
+
+
+class _Planned:
+    """The lists of indices that the current epoch reads; `DataLoader` iterates it anew for each."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._batches._plan)
+
+    def __len__(self) -> int:
+        return len(self._batches._plan)
+
+
+def evaluation_loader(dataset: WindowDataset, settings: TrainConfig) -> DataLoader[Any]:
+    """Every window once, in order."""
+    return DataLoader(dataset, batch_size=settings.batch_size, num_workers=settings.workers)

@@ -1,0 +1,1 @@
+"""`affectzoo evaluate`: a model on one split, as tables, JSON and plots."""

@@ -1,0 +1,1 @@
+"""What is seen and written of a run while it goes on."""
