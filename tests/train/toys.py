@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import affectzoo
 from affectzoo.config import ExperimentConfig, ModelConfig
 from affectzoo.data.schema import ClipRow, arrow_features
+from affectzoo.registry import registry
 from affectzoo.train import splits
 
 SAMPLES = 8
@@ -71,17 +72,17 @@ def toy_dataset(sizes: Mapping[str, int] | None = None, change: Callable[..., No
 
 
 def use_dataset(patch: pytest.MonkeyPatch, builder: Any) -> None:
-    """Let every experiment's dataset be built by `builder`."""
+    """Let `builder` build the dataset `toy`."""
 
     class Found:
-        name, provider = "toy", "toy 1.0"
+        name, provider, distribution, version = "toy", "toy 1.0", "toy", "1.0"
 
         def resolve(self) -> Any:
             return builder
 
     class Registry:
-        def find(self, *_: str) -> Any:
-            return Found()
+        def find(self, kind: str, name: str) -> Any:
+            return Found() if name == "toy" else registry().find(kind, name)
 
     patch.setattr(splits, "registry", Registry)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -39,6 +40,8 @@ def accelerator_for(experiment: ExperimentConfig, folder: Path) -> Accelerator:
     tracker = experiment.tracker
     if tracker is not None and not _is_installed(tracker):
         raise ConfigError(f"tracker {tracker} is not installed: pip install {tracker}, or leave tracker out")
+    if AcceleratorState._shared_state.get("_mixed_precision", experiment.precision) != experiment.precision:
+        AcceleratorState._reset_state()  # of a run before this one, which would decide on the precision of all
     try:
         return Accelerator(
             # Without it, several processes on a machine without a GPU would know nothing of each other.

@@ -1,0 +1,205 @@
+"""No option is ignored: each changes what is trained, or, where it must not, leaves it as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from affectzoo.config import TrainConfig
+from affectzoo.errors import ConfigError, DataError
+from affectzoo.train.loop import run_folder, train
+from tests.train.toys import toy_dataset, toy_experiment, use_dataset
+
+#: Option -> a value other than the toy experiment's; with each of them other weights are learnt.
+CHANGES: dict[str, Any] = {
+    "epochs": 2,
+    "batch_size": 5,
+    "accumulate": 2,
+    "lr": 0.02,
+    "weight_decay": 0.5,
+    "warmup": 0.9,
+    "clip_norm": 0.01,
+    "loss": "smooth-l1",
+    "weights": {"valence": 3.0},
+    "weighting": "uncertainty",
+    "modality_dropout": 0.5,
+    "time_masking": 0.3,
+    "window_hop": 2,
+    "ema": 0.5,
+    "freeze": ["backbones.audio"],
+}
+#: Options that must not change the weights.
+HARMLESS: dict[str, Any] = {"workers": 1, "checkpoint_steps": 1, "keep_checkpoints": 1}
+#: Options that need other data or models than the toy's; each has a test of its own.
+ELSEWHERE = {
+    "activation_checkpointing",
+    "class_balance",
+    "compile",
+    "epoch_steps",
+    "horizontal_flip",
+    "ordinal_loss",
+    "patience",
+}
+
+
+@pytest.fixture(autouse=True)
+def dataset(monkeypatch):
+    use_dataset(monkeypatch, toy_dataset())
+
+
+def trained(folder: Path, **settings: Any) -> dict[str, torch.Tensor]:
+    top = {key: settings.pop(key) for key in ("precision", "seed") if key in settings}
+    experiment = toy_experiment(folder, streams=("audio", "visual"), train=settings, **top)
+    train(experiment)
+    return load_file(run_folder(experiment) / "model" / "model.safetensors")
+
+
+def test_every_option_is_looked_at():
+    assert CHANGES.keys() | HARMLESS.keys() | ELSEWHERE == TrainConfig.model_fields.keys()
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory) -> dict[str, torch.Tensor]:
+    with pytest.MonkeyPatch.context() as patch:
+        use_dataset(patch, toy_dataset())
+        return trained(tmp_path_factory.mktemp("usual"))
+
+
+@pytest.mark.parametrize("name", [*CHANGES, "seed", "precision"])
+def test_an_option_changes_the_weights(usual, tmp_path, name):
+    value = {"seed": 1, "precision": "bf16"}.get(name, CHANGES.get(name))
+    found = trained(tmp_path, **{name: value})
+    assert any(not torch.equal(found[key], usual[key]) for key in usual)
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_an_option_leaves_the_weights_alone(usual, tmp_path, name):
+    found = trained(tmp_path, **{name: HARMLESS[name]})
+    assert all(torch.equal(found[key], usual[key]) for key in usual)
+
+
+@pytest.mark.slow
+def test_a_compiled_model_learns_the_same(usual, tmp_path):
+    found = trained(tmp_path, compile=True)
+    for key, tensor in usual.items():
+        torch.testing.assert_close(found[key], tensor, atol=1e-4, rtol=1e-3)
+
+
+def test_activations_that_are_computed_again_give_the_same(make_experiment, tmp_path, monkeypatch):
+    monkeypatch.undo()  # the rendered dataset
+    found = []
+    for name, flag in (("kept", False), ("again", True)):
+        settings = {"epochs": 1, "batch_size": 4, "activation_checkpointing": flag}
+        experiment = make_experiment(name=name, output=str(tmp_path), train=settings)
+        train(experiment)
+        found.append(load_file(run_folder(experiment) / "model" / "model.safetensors"))
+    for key, tensor in found[0].items():
+        torch.testing.assert_close(found[1][key], tensor, atol=1e-6, rtol=1e-5)
+
+
+def test_a_backbone_that_cannot_do_it_says_so(tmp_path):
+    with pytest.raises(ConfigError, match=r"toy-wave.* no activation checkpointing"):
+        trained(tmp_path, activation_checkpointing=True)
+
+
+def categories(number: int, arrays: dict[str, Any]) -> None:
+    """Two classes in place of two targets, the second one rare."""
+    arrays["targets"][:] = [1.0, 0.0] if number % 5 else [0.0, 1.0]
+
+
+def classes(folder: Path, **settings: Any) -> Any:
+    target = {"name": "mood", "kind": "categorical", "classes": ["calm", "tense"]}
+    experiment = toy_experiment(folder, train={"epochs": 1, **settings})
+    return experiment.model_copy(update={"model": experiment.model.model_copy(update={"targets": _targets([target])})})
+
+
+def _targets(given: list[Any]) -> Any:
+    from affectzoo.config import TargetConfig
+
+    return tuple(TargetConfig.parse(target) for target in given)
+
+
+def class_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+    from affectzoo.config import ModelConfig
+    from tests.train.toys import toy_rows
+
+    def build(config: ModelConfig, **_: Any) -> dict[str, Any]:
+        two = config.model_copy(update={"targets": _targets(["valence", "arousal"])})
+        return {split: toy_rows(two, split, count, change=categories) for split, count in (("train", 10), ("val", 6), ("test", 6))}
+
+    use_dataset(monkeypatch, build)
+
+
+def test_balanced_classes_change_the_weights_and_need_classes(monkeypatch, tmp_path):
+    with pytest.raises(ConfigError, match="train.class_balance has no effect: no target is categorical"):
+        trained(tmp_path / "regression", class_balance=True)
+    class_dataset(monkeypatch)
+    found = []
+    for flag in (False, True):
+        experiment = classes(tmp_path / str(flag), class_balance=flag)
+        train(experiment)
+        found.append(load_file(run_folder(experiment) / "model" / "model.safetensors"))
+    assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])
+
+
+def test_ordinal_targets_may_be_learnt_by_thresholds(monkeypatch, tmp_path):
+    def levels(_: int, arrays: dict[str, Any]) -> None:
+        arrays["targets"] = (arrays["targets"] > 0).astype("float32") * 2
+
+    target = {"name": "pain", "kind": "ordinal", "low": 0, "high": 4}
+
+    def build(config: Any, **_: Any) -> dict[str, Any]:
+        from tests.train.toys import toy_rows
+
+        return {split: toy_rows(config, split, count, change=levels) for split, count in (("train", 10), ("val", 6), ("test", 6))}
+
+    use_dataset(monkeypatch, build)
+    found = []
+    for loss in ("regress", "thresholds"):
+        experiment = toy_experiment(tmp_path / loss, train={"epochs": 1, "loss": "mse", "ordinal_loss": loss})
+        experiment = experiment.model_copy(update={"model": experiment.model.model_copy(update={"targets": _targets([target])})})
+        train(experiment)
+        found.append(load_file(run_folder(experiment) / "model" / "model.safetensors"))
+    assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])
+
+
+def test_labels_out_of_range_name_their_clip(monkeypatch, tmp_path):
+    def spoiled(number: int, arrays: dict[str, Any]) -> None:
+        if number == 6:
+            arrays["targets"][1, 0] = 1.5
+
+    use_dataset(monkeypatch, toy_dataset(change=spoiled))
+    with pytest.raises(DataError, match=r"train6: valence is 1.5, outside -1 to 1"):
+        trained(tmp_path)
+
+
+def test_clips_without_a_label_are_told_and_a_split_of_them_is_refused(monkeypatch, tmp_path, capsys):
+    def blank(number: int, arrays: dict[str, Any]) -> None:
+        if number in chosen:
+            arrays["valid"][:] = False
+            arrays["targets"][:] = float("nan")
+
+    chosen = {2, 5}
+    use_dataset(monkeypatch, toy_dataset(change=blank))
+    trained(tmp_path / "some")
+    assert "train: 2 of 11 clips have no valid label, 'train2' among them" in capsys.readouterr().out
+    chosen = set(range(11))
+    with pytest.raises(DataError, match="no clip of the split train has a valid label"):
+        trained(tmp_path / "all")
+
+
+def test_a_stream_needs_its_length_and_one_reader(monkeypatch, tmp_path):
+    with pytest.raises(ConfigError, match=r"train.epoch_steps is for a training split that is streamed"):
+        trained(tmp_path / "map", epoch_steps=3)
+    use_dataset(monkeypatch, toy_dataset(stream=True))
+    with pytest.raises(ConfigError, match="set train.epoch_steps"):
+        trained(tmp_path / "endless")
+    with pytest.raises(ConfigError, match="one reader"):
+        trained(tmp_path / "readers", epoch_steps=3, workers=2)
+    with pytest.raises(ConfigError, match="class_balance needs the labels of the whole training split"):
+        trained(tmp_path / "balance", epoch_steps=3, class_balance=True)
+    trained(tmp_path / "right", epoch_steps=3, workers=1)
