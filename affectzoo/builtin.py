@@ -64,13 +64,19 @@ def affectzoo_detectors() -> list[DetectorSpec]:
 
 @hookimpl
 def affectzoo_datasets() -> list[DatasetSpec]:
-    """Datasets that need no licence: rendered ones, and features of any other."""
+    """Datasets that need no licence: rendered ones, a folder of one's own, and features of any other."""
     return [
         DatasetSpec(
             name="rendered",
             summary="drawn talking faces with a synthetic voice; tasks affect, severity, pain, identity",
             licence=_LICENCE,
             target="affectzoo.data.rendered_windows:build",
+        ),
+        DatasetSpec(
+            name="av-folder",
+            summary="a folder of videos or sounds and metadata.csv, labels of whole files or along time",
+            licence=_LICENCE,
+            target="affectzoo.data.folder:build",
         ),
         DatasetSpec(
             name="features",

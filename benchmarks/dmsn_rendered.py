@@ -23,7 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.train.experiment import read_experiment
-from affectzoo.train.loop import is_done, run_folder, train
+from affectzoo.train.loop import train
+from affectzoo.train.runs import is_done, run_folder
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 TASKS = ("severity", "pain")

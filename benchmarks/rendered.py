@@ -24,7 +24,8 @@ from affectzoo.model.affect_model import AffectModel
 from affectzoo.objectives.metrics import ccc
 from affectzoo.train.experiment import read_experiment
 from affectzoo.train.features import encode_windows
-from affectzoo.train.loop import is_done, load_splits, run_folder, train
+from affectzoo.train.loop import load_splits, train
+from affectzoo.train.runs import is_done, run_folder
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "jca-rendered.yaml"
 BILSTM = ["model.streams.visual.temporal=bilstm", "model.streams.audio.temporal=bilstm"]

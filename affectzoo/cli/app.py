@@ -182,11 +182,20 @@ def evaluate(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out/demo"),
-    seconds: Annotated[float, typer.Option(min=5, max=600, help="Length of the rendered clip.")] = 60.0,
+    seconds: Annotated[
+        float | None, typer.Option(min=5, max=600, help="Length of a rendered clip: 60, or 12 with --dataset.")
+    ] = None,
     model: Annotated[str, typer.Option(help="A model that predicts valence and arousal.")] = "jca-rendered",
     detector: Detector = "auto",
+    dataset: Annotated[bool, typer.Option("--dataset", help="Render a small dataset to train on instead.")] = False,
+    clips: Annotated[int, typer.Option(min=5, max=1000, help="How many clips, each of another person, with --dataset.")] = 8,
 ) -> None:
-    """Render a talking face nobody trained on, predict it, compare with the truth."""
+    """Render a talking face nobody trained on, predict it, compare with the truth; or a dataset of such faces."""
+    if dataset:
+        from affectzoo.cli.demo_dataset import write_dataset
+
+        write_dataset(out / "data", clips=clips, seconds=seconds or 12.0)
+        return
     from affectzoo.cli.demo import run_demo
 
-    run_demo(out, seconds=seconds, model=model, detector=detector)
+    run_demo(out, seconds=seconds or 60.0, model=model, detector=detector)

@@ -6,7 +6,9 @@ Everything is written beside its final name and renamed, so that an interrupted 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,8 @@ def save_model(model: nn.Module, config: ModelConfig, folder: Path, *, card: str
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder} is a file; give a folder to save into")
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".saving-*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     # Inside the folder: surely the same file system, so that each rename is atomic.
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as name:
         temporary = Path(name)
@@ -58,6 +62,8 @@ def save_model(model: nn.Module, config: ModelConfig, folder: Path, *, card: str
         fresh = {path.name for path in temporary.iterdir()}
         for path in sorted(temporary.iterdir()):
             path.chmod(readable)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
             path.replace(folder / path.name)
     # Shards of an earlier save would otherwise be read beside the new single file, or the other way round.
     for stale in folder.iterdir():

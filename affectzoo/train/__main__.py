@@ -8,7 +8,8 @@ from pathlib import Path
 
 from affectzoo.errors import AffectzooError
 from affectzoo.train.experiment import read_experiment
-from affectzoo.train.loop import run_folder, train
+from affectzoo.train.loop import train
+from affectzoo.train.runs import run_folder
 from affectzoo.train.state import StoppedError
 
 USAGE = "usage: accelerate launch -m affectzoo.train FILE [dotted.key=value ...] [--resume]"
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run(words[0], words[1:], resume="--resume" in options)
     except AffectzooError as error:
+        # Every process says it: the first to fail ends the others, which may not have come so far.
         rank = os.environ.get("RANK", "0")
         print(f"affectzoo{'' if rank == '0' else f' (process {rank})'}: {error}", file=sys.stderr)
         return 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, cast
@@ -43,6 +44,7 @@ class Batches:
             pin_memory=accelerator.device.type == "cuda",
             # Of its own, or each epoch would draw from the generator that a resumed run must find as it was.
             generator=torch.Generator().manual_seed(seed),
+            worker_init_fn=outlive_sigterm,
         )
 
     def name_of(self, row: int) -> str:
@@ -91,6 +93,8 @@ class StreamedBatches:
     ) -> None:
         self.windows, self.per_epoch, self.batch_size, self.workers = windows, per_epoch, batch_size, workers
         self.process, self.processes, self.device = accelerator.process_index, accelerator.num_processes, accelerator.device
+        self._open: Iterator[Any] | None = None
+        self._place = 0
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -103,11 +107,17 @@ class StreamedBatches:
     def epoch(self, number: int, start: int = 0) -> Iterator[dict[str, Any]]:
         """The batches of epoch `number` from `start` on."""
         first = (number * self.per_epoch + start) * self.batch_size * self.processes
-        stream = _Endless(self.windows, first, self._is_mine)
-        loader: DataLoader[Any] = DataLoader(
-            stream, batch_size=self.batch_size, num_workers=self.workers, generator=torch.Generator().manual_seed(0)
-        )
-        for batch in islice(loader, self.per_epoch - start):
+        if self._open is None or self._place != first:  # else the stream is where it should be
+            loader: DataLoader[Any] = DataLoader(
+                _Endless(self.windows, first, self._is_mine),
+                batch_size=self.batch_size,
+                num_workers=self.workers,
+                generator=torch.Generator().manual_seed(0),
+                worker_init_fn=outlive_sigterm,
+            )
+            self._open, self._place = iter(loader), first
+        for batch in islice(self._open, self.per_epoch - start):
+            self._place += self.batch_size * self.processes
             yield cast(dict[str, Any], send_to_device(batch, self.device, non_blocking=True))
 
     def _is_mine(self, number: int) -> bool:
@@ -148,4 +158,9 @@ class _Planned:
 
 def evaluation_loader(dataset: WindowDataset, settings: TrainConfig) -> DataLoader[Any]:
     """Every window once, in order."""
-    return DataLoader(dataset, batch_size=settings.batch_size, num_workers=settings.workers)
+    return DataLoader(dataset, batch_size=settings.batch_size, num_workers=settings.workers, worker_init_fn=outlive_sigterm)
+
+
+def outlive_sigterm(_: int) -> None:
+    """In a process that reads: a request to stop goes to the whole group, and the one that trains still needs its batches."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from safetensors import SafetensorError
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -24,12 +25,15 @@ from affectzoo.model.affect_model import AffectModel
 from affectzoo.train.augment import augment
 from affectzoo.train.batches import Batches, StreamedBatches, evaluation_loader
 from affectzoo.train.evaluate import predict_split, scores
+from affectzoo.train.features import OnFeatures
 from affectzoo.train.learner import Learner, Total
 from affectzoo.train.sharding import load_run_state, model_state, run_state
 from affectzoo.train.start import parameter_groups
-from affectzoo.train.state import Checkpoints, Progress, StoppedError, set_generators, stop_requests
+from affectzoo.train.state import Checkpoints, Progress, StoppedError, agree, set_generators, stop_requests
 from affectzoo.train.watch.watch import Watch
 
+#: Steps in a row that fp16 may leave out before they count as failed.
+_MOST_SKIPPED = 50
 #: A batch and its steps that count, `[B, L]` bool.
 Counted = tuple[dict[str, Any], torch.Tensor]
 
@@ -74,6 +78,11 @@ class Fit:
             self.optimizer,
             lambda step: warmup_cosine(step, settings.epochs * self.steps, settings.warmup),
         )
+        if accelerator.scaler is not None and accelerator.scaler.is_enabled():
+            # An accelerator that has trained a stream alone brings that stream's scale along.
+            accelerator.scaler.load_state_dict(torch.amp.GradScaler(accelerator.device.type).state_dict())
+        self.skipped = 0
+        self.on_features = learner.on_features
         self.draws = torch.Generator().manual_seed(experiment.seed + accelerator.process_index)
         self.average = None
         if settings.ema is not None:
@@ -85,8 +94,10 @@ class Fit:
             folder, keep=settings.keep_checkpoints, identity=identity, accelerator=accelerator, say=say
         )
 
-    def run(self, *, resume: bool) -> int:
+    def run(self, *, resume: bool, begin: Callable[[], None]) -> int:
         """Train to the end, from the last checkpoint where `resume` is true; returns the number of the best epoch.
+
+        `begin` is called once it is sure that this run may write into its folder.
 
         Raises:
             DataError: a loss or gradient that is not a number, or a validation score that never is one.
@@ -98,6 +109,7 @@ class Fit:
             self.checkpoints.clear()
         else:
             self._restore(latest)
+        begin()
         progress, started = self.progress, time.perf_counter() - self.progress.seconds
         watch = Watch(
             self.folder,
@@ -173,9 +185,11 @@ class Fit:
             limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
             found: Any = self.accelerator.clip_grad_norm_(self.learner.parameters(), limit)
             norm = float(found.full_tensor() if hasattr(found, "full_tensor") else found)  # sharded under FSDP2
-        if not math.isfinite(norm) and (not math.isfinite(loss) or self.experiment.precision != "fp16"):
+        # In fp16 a step whose scaled gradients overflow is left out, and the scale is lowered: now and then, not for ever.
+        self.skipped = 0 if math.isfinite(norm) else self.skipped + 1
+        if not math.isfinite(loss) or self.skipped > (_MOST_SKIPPED if self.experiment.precision == "fp16" else 0):
             self._blame(window, "loss" if not math.isfinite(loss) else "gradient")
-        self.optimizer.step()  # in fp16 left out where the scaled gradients overflowed
+        self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average is not None:
             self.average.update_parameters(self.model)
@@ -204,8 +218,11 @@ class Fit:
         # An average is a plain model on every process; without one the wrapper runs, which knows where the weights are.
         network: Any = self.learner
         if self.average is not None:
-            plain: Learner = self.accelerator.unwrap_model(self.learner)
-            network = Learner(self.average.module, plain.objective, on_features=plain.on_features)  # pyright: ignore[reportArgumentType]
+            best: AffectModel = self.average.module  # pyright: ignore[reportAssignmentType]
+            network = OnFeatures(best) if self.on_features else best
+            if self.accelerator.num_processes > 1:  # what is saved is the first process's, statistics of batch norms among it
+                for buffer in best.buffers():
+                    torch.distributed.broadcast(buffer, 0)
         line = {
             "epoch": progress.epoch,
             "loss": progress.loss_sum / max(1, progress.loss_count),
@@ -223,15 +240,19 @@ class Fit:
         watch.epoch(line)
 
     def _keep_best(self) -> None:
-        if self.average is not None:
-            best: AffectModel = self.average.module  # pyright: ignore[reportAssignmentType]
-        elif self.accelerator.is_fsdp2:
-            best = AffectModel(self.model.config)
-            best.load_state_dict(model_state(self.accelerator, self.learner))
-        else:
-            best = self.model
+        """Write the model; on the first process, but all must come here."""
+        best: Any = self.model if self.average is None else self.average.module
+        state = model_state(self.accelerator, self.learner) if self.accelerator.is_fsdp2 else None
+        failure = None
         if self.accelerator.is_main_process:
-            best.save_pretrained(self.folder / "model")
+            if state is not None:
+                best = AffectModel(self.model.config)
+                best.load_state_dict(state)
+            try:
+                best.save_pretrained(self.folder / "model")
+            except (OSError, RuntimeError, SafetensorError) as error:
+                failure = error
+        agree(self.accelerator, failure, "the best model", self.folder / "model")
 
     def _out_of_patience(self) -> bool:
         patience, progress = self.settings.patience, self.progress

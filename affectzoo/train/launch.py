@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 
 import torch
 from torch.distributed.elastic.multiprocessing import SignalException
@@ -11,6 +12,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run as torchrun
 
 from affectzoo.errors import ConfigError
+from affectzoo.train.experiment import read_experiment
 
 
 def launch(processes: int, arguments: list[str]) -> int:
@@ -20,7 +22,10 @@ def launch(processes: int, arguments: list[str]) -> int:
 
     Raises:
         ConfigError: fewer GPUs than processes.
+        AffectzooError: an experiment that cannot be read; said once, before there are many to say it.
     """
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    read_experiment(words[0], words[1:])
     gpus = torch.cuda.device_count()
     if 0 < gpus < processes:
         raise ConfigError(f"--nproc {processes}: this machine has {gpus} GPUs; a process needs one of its own")
@@ -34,6 +39,7 @@ def launch(processes: int, arguments: list[str]) -> int:
         torchrun(parse_args([*options, *arguments]))
     except ChildFailedError as error:
         return abs(error.get_first_failure()[1].exitcode) or 1
-    except SignalException:  # passed on to every process, each of which saved its state
-        return 0
+    except SignalException as error:
+        # Passed on to every process; those that train save their state and end well.
+        return 0 if error.sigval == signal.SIGTERM else 128 + int(error.sigval)
     return 0

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ from affectzoo.data.windows import (
     WindowDataset,
     check_labels,
     class_counts,
-    fingerprint,
     unlabelled,
     windows_over,
 )
@@ -36,12 +33,18 @@ from affectzoo.train.features import OnFeatures, encode_windows
 from affectzoo.train.fit import Fit
 from affectzoo.train.learner import Learner
 from affectzoo.train.pretrain import load_backbones, stream_experiments
+from affectzoo.train.runs import (
+    identity_of,
+    is_done,
+    make_folder,
+    refuse_to_overwrite,
+    result_of,
+    run_folder,
+    write_config,
+)
 from affectzoo.train.splits import dataset_of, load_rows, no_clips
 from affectzoo.train.start import checkpoint_activations, freeze, start_from
 from affectzoo.train.watch.watch import accelerator_for
-
-#: Settings that change neither the weights nor the scores of a run, so that they may change when it goes on.
-_HARMLESS = {"": ("output", "tracker"), "train": ("workers", "checkpoint_steps", "keep_checkpoints")}
 
 
 def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, *, resume: bool = False) -> dict[str, Any]:
@@ -72,17 +75,6 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
     def say(text: str) -> None:
         accelerator.print(text, flush=True)
 
-    if resume and is_done(experiment, accelerator):
-        say(f"{folder} has ended: nothing to go on with")
-        return json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    refuse_to_overwrite(folder, resume, accelerator)
-    single = {}
-    for name, alone in stream_experiments(experiment).items():
-        if not is_done(alone, accelerator):
-            say(f"training {name} alone: {run_folder(alone)}")
-            train(alone, accelerator, resume=True)
-        single[name] = run_folder(alone) / "model"
-
     set_seed(experiment.seed)
     model = AffectModel(experiment.model)
     for name, backbone in model.backbones.items():
@@ -91,7 +83,16 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
     start_from(model, experiment, say)
     datasets = load_splits(experiment, model, accelerator)
     identity = identity_of(experiment, datasets, accelerator)
-    raw_test = datasets["test"]
+    if resume and (result := result_of(experiment, identity, accelerator)) is not None:
+        say(f"{folder} has ended; its result is taken")
+        return result
+    refuse_to_overwrite(experiment, resume, accelerator)
+    raw_test, single = datasets["test"], {}
+    for name, alone in stream_experiments(experiment).items():
+        if not is_done(alone, accelerator):
+            say(f"training {name} alone: {run_folder(alone)}")
+        train(alone, accelerator, resume=True)
+        single[name] = run_folder(alone) / "model"
     if single:
         load_backbones(model, single)
         datasets |= {split: encode_windows(model, datasets[split], accelerator) for split in ("train", "val")}
@@ -99,7 +100,8 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
     training = datasets["train"]
     on_features = training.on_features
     if on_features and not single:
-        check_weights(Path(str(experiment.data.config["folder"])), model)
+        if "folder" in experiment.data.config:
+            check_weights(Path(str(experiment.data.config["folder"])), model)
         model.backbones.requires_grad_(False)
     if experiment.train.activation_checkpointing:
         checkpoint_activations(model)
@@ -110,14 +112,13 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
         on_features=on_features,
         compiled=experiment.train.compile,
     )
-    write_config(experiment, model, folder, accelerator)
     # Equal weights on every process, unequal dropout.
     set_seed(experiment.seed, device_specific=True)
     batches = batches_of(experiment, training, model, accelerator)
     fit = Fit(
         experiment, learner, batches, datasets["val"], set() if on_features else frames, folder, accelerator, identity, say
     )
-    best_epoch = fit.run(resume=resume)
+    best_epoch = fit.run(resume=resume, begin=lambda: write_config(experiment, model, accelerator))
 
     best = AffectModel.from_folder(folder / "model").to(accelerator.device)
     loaders = {"val": datasets["val"], "test": raw_test}
@@ -127,6 +128,7 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
         "best_epoch": best_epoch,
         **{split: evaluate(best, data, experiment, accelerator) for split, data in loaders.items()},
         "subjects": {split: subjects_of(data) for split, data in datasets.items() if isinstance(data, WindowDataset)},
+        "data_of": identity["data_of"],
         "parameters": model.parameter_count(),
         "seconds": time.perf_counter() - started,
     }
@@ -191,6 +193,7 @@ def load_splits(experiment: ExperimentConfig, model: AffectModel, accelerator: A
         if blank:
             found = f"{len(blank)} of {len(dataset.clip_ids)} clips have no valid label, {blank[0]!r} among them"
             accelerator.print(f"{split}: {found}", flush=True)
+    check_fit(experiment, datasets["train"])
     if [target.name for target in model.config.targets] == [IDENTITY]:
         return datasets  # whose classes are the people: they must be the same in every split
     people = {split: set(data.subjects) for split, data in datasets.items() if isinstance(data, WindowDataset)}
@@ -200,18 +203,39 @@ def load_splits(experiment: ExperimentConfig, model: AffectModel, accelerator: A
     return datasets
 
 
+def check_fit(experiment: ExperimentConfig, dataset: WindowDataset | StreamedWindows) -> None:
+    """Refuse settings that do not fit the training split.
+
+    Raises:
+        ConfigError: they would fail, or be ignored.
+    """
+    settings = experiment.train
+    if isinstance(dataset, StreamedWindows):
+        if experiment.pretrain is not None:
+            raise ConfigError("pretrain needs a training split that is not streamed")
+        if settings.epoch_steps is None:
+            raise ConfigError("the training split is streamed, so its length is unknown: set train.epoch_steps")
+        if settings.workers > 1:
+            raise ConfigError("the training split is streamed, and a stream has one reader: set train.workers to 1 or 0")
+        if settings.class_balance:
+            raise ConfigError("train.class_balance needs the labels of the whole training split, and this one is streamed")
+    elif settings.epoch_steps is not None:
+        raise ConfigError("train.epoch_steps is for a training split that is streamed; this one has an end: leave it out")
+    if dataset.on_features:
+        for key in ("horizontal_flip", "activation_checkpointing"):
+            if getattr(settings, key):
+                raise ConfigError(f"train.{key} has no effect on features: leave it out")
+        if experiment.pretrain is not None:
+            raise ConfigError("pretrain trains backbones, and this dataset holds features of theirs: leave pretrain out")
+
+
 def batches_of(
     experiment: ExperimentConfig, dataset: WindowDataset | StreamedWindows, model: AffectModel, accelerator: Accelerator
 ) -> Batches | StreamedBatches:
     """The training batches of this process."""
     settings = experiment.train
     if isinstance(dataset, StreamedWindows):
-        if settings.epoch_steps is None:
-            raise ConfigError("the training split is streamed, so its length is unknown: set train.epoch_steps")
-        if settings.workers > 1:
-            raise ConfigError("the training split is streamed, and a stream has one reader: set train.workers to 1 or 0")
-        if experiment.pretrain is not None:
-            raise ConfigError("pretrain needs a training split that is not streamed")
+        assert settings.epoch_steps is not None
         return StreamedBatches(
             functools.partial(StreamedWindows, dataset.rows, model.config, hop=dataset.hop),
             per_epoch=settings.epoch_steps * settings.accumulate,
@@ -219,8 +243,6 @@ def batches_of(
             workers=settings.workers,
             accelerator=accelerator,
         )
-    if settings.epoch_steps is not None:
-        raise ConfigError("train.epoch_steps is for a training split that is streamed; this one has an end: leave it out")
     return Batches(
         dataset, batch_size=settings.batch_size, workers=settings.workers, seed=experiment.seed, accelerator=accelerator
     )
@@ -231,8 +253,7 @@ def objective_of(experiment: ExperimentConfig, dataset: WindowDataset | Streamed
     settings, targets = experiment.train, model.config.targets
     balanced: dict[str, torch.Tensor] = {}
     if settings.class_balance:
-        if isinstance(dataset, StreamedWindows):
-            raise ConfigError("train.class_balance needs the labels of the whole training split, and this one is streamed")
+        assert isinstance(dataset, WindowDataset)
         counts = class_counts(dataset)
         start = 0
         for target in targets:
@@ -249,55 +270,3 @@ def objective_of(experiment: ExperimentConfig, dataset: WindowDataset | Streamed
         weighting=settings.weighting,
         class_weights=balanced,
     )
-
-
-def run_folder(experiment: ExperimentConfig) -> Path:
-    """Where a run writes."""
-    return Path(experiment.output) / experiment.name / f"seed{experiment.seed}"
-
-
-def make_folder(folder: Path) -> None:
-    """Make a run's folder before any work is done for it; several processes may do so at once."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"output: {folder} cannot be made: {error.strerror or error}; choose another") from error
-
-
-def is_done(experiment: ExperimentConfig, accelerator: Accelerator) -> bool:
-    """Whether this very experiment has already ended here; asked by every process before any of them writes."""
-    folder = run_folder(experiment)
-    done = (folder / "result.json").is_file() and (folder / "experiment.json").is_file()
-    done = done and json.loads((folder / "experiment.json").read_text(encoding="utf-8")) == experiment.to_json()
-    accelerator.wait_for_everyone()
-    return done
-
-
-def refuse_to_overwrite(folder: Path, resume: bool, accelerator: Accelerator) -> None:
-    """A run that was cut off may be weeks of work: it is gone on with, or removed by hand."""
-    unfinished = any((folder / "checkpoints").glob("step-*")) and not (folder / "result.json").is_file()
-    accelerator.wait_for_everyone()
-    if unfinished and not resume:
-        raise ConfigError(
-            f"{folder} holds a run that has not ended: go on with --resume, or remove it, or choose another name="
-        )
-
-
-def identity_of(experiment: ExperimentConfig, datasets: Mapping[str, Any], accelerator: Accelerator) -> dict[str, Any]:
-    """What must be the same when a run goes on."""
-    settings = experiment.to_json()
-    for above, keys in _HARMLESS.items():
-        for key in keys:
-            (settings[above] if above else settings).pop(key)
-    prints = {split: fingerprint(data) for split, data in datasets.items() if isinstance(data, WindowDataset)}
-    return {**settings, "data_of": prints, "processes": accelerator.num_processes}
-
-
-def write_config(experiment: ExperimentConfig, model: AffectModel, folder: Path, accelerator: Accelerator) -> None:
-    """Save what was asked for (`experiment.json`) and with every default filled in (`config.json`)."""
-    if not accelerator.is_main_process:
-        return
-    (folder / "result.json").unlink(missing_ok=True)
-    resolved = experiment.model_copy(update={"model": model.config})
-    write_json(folder / "experiment.json", experiment.to_json())
-    write_json(folder / "config.json", resolved.to_json())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from affectzoo.config import ExperimentConfig
 from affectzoo.model.affect_model import AffectModel
+from affectzoo.train.runs import that_matter
 
 
 def stream_experiments(experiment: ExperimentConfig) -> dict[str, ExperimentConfig]:
@@ -22,7 +23,7 @@ def stream_experiments(experiment: ExperimentConfig) -> dict[str, ExperimentConf
         backbone_only = stream.model_copy(update={"temporal": None})
         model = experiment.model.model_copy(update={"streams": {name: backbone_only}, "fusion": None})
         alone = experiment.model_copy(update={"model": model, "train": experiment.pretrain, "pretrain": None, "name": ""})
-        text = json.dumps({**alone.to_json(), "seed": 0, "output": ""}, sort_keys=True)
+        text = json.dumps({**that_matter(alone.to_json()), "seed": 0}, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         found[name] = alone.model_copy(update={"name": f"{experiment.data.name}-{name}-{digest}"})
     return found

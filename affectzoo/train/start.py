@@ -83,10 +83,16 @@ def freeze(model: AffectModel, parts: Sequence[str]) -> None:
 
 
 def checkpoint_activations(model: AffectModel) -> None:
-    """Let every backbone that is trained compute its activations again in the backward pass."""
-    for backbone in model.backbones.values():
-        if any(weight.requires_grad for weight in backbone.parameters()):
-            cast(Backbone, backbone).checkpoint_activations()
+    """Let every backbone that is trained compute its activations again in the backward pass.
+
+    Raises:
+        ConfigError: none is trained, or one cannot.
+    """
+    trained = [part for part in model.backbones.values() if any(weight.requires_grad for weight in part.parameters())]
+    if not trained:
+        raise ConfigError("train.activation_checkpointing has no effect: every backbone is frozen")
+    for backbone in trained:
+        cast(Backbone, backbone).checkpoint_activations()
 
 
 def begins(name: str, parts: Iterable[str]) -> bool:

@@ -106,15 +106,21 @@ class Checkpoints:
                     file.write(text + "\n")
                     file.flush()
                     os.fsync(file.fileno())
-                shutil.rmtree(final, ignore_errors=True)
+                _sync_folder(temporary)
+                old = self.folder / f".old-{final.name}"  # of the same step, where a run went on from the end of an epoch
+                if final.exists():
+                    final.rename(old)
                 temporary.rename(final)
                 _sync_folder(self.folder)
+                shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
             failure = error
         self._agree(failure, temporary)
         if main:
-            for old in self._all()[: -self.keep]:
-                shutil.rmtree(old, ignore_errors=True)
+            whole = [path for path in self._all() if _what_is_wrong(path) is None]
+            for path in self._all():
+                if path not in whole[-self.keep :]:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def latest(self) -> Path | None:
         """The last whole checkpoint; one line for each that is not."""
@@ -132,7 +138,7 @@ class Checkpoints:
             ConfigError: another experiment, other data or another number of processes; the message names it.
         """
         then = json.loads((path / _COMPLETE).read_text(encoding="utf-8"))["identity"]
-        _same(then, self.identity)
+        same_run(then, self.identity)
         shared = torch.load(path / _SHARED, map_location="cpu", weights_only=True)
         own = torch.load(path / f"process-{self.accelerator.process_index}.pt", map_location="cpu", weights_only=True)
         return shared, own, Progress(**shared.pop("progress"))
@@ -147,18 +153,29 @@ class Checkpoints:
         return sorted(path for path in self.folder.glob("step-*") if path.is_dir()) if self.folder.is_dir() else []
 
     def _agree(self, failure: Exception | None, temporary: Path) -> None:
-        """Go on together, or fail together."""
-        flag = torch.tensor([failure is not None], dtype=torch.float32, device=self.accelerator.device)
-        failed = float(self.accelerator.reduce(flag, "sum")) > 0  # pyright: ignore[reportArgumentType]
-        if not failed:
-            return
-        if self.accelerator.is_main_process:
-            shutil.rmtree(temporary, ignore_errors=True)
-        reason = (getattr(failure, "strerror", None) or str(failure).splitlines()[0]) if failure else "another process failed"
-        raise CheckpointError(
-            f"the checkpoint {temporary.name.removeprefix('.saving-')} cannot be written to {self.folder}: {reason}; those "
-            "before it are whole: make room and go on with --resume"
-        ) from failure
+        try:
+            agree(self.accelerator, failure, f"the checkpoint {temporary.name.removeprefix('.saving-')}", self.folder)
+        except CheckpointError:
+            if self.accelerator.is_main_process:
+                shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def agree(accelerator: Accelerator, failure: Exception | None, what: str, folder: Path) -> None:
+    """Go on together, or fail together: called on every process, with what went wrong on this one.
+
+    Raises:
+        CheckpointError: something did, somewhere.
+    """
+    flag = torch.tensor([failure is not None], dtype=torch.float32, device=accelerator.device)
+    if float(accelerator.reduce(flag, "sum")) == 0:  # pyright: ignore[reportArgumentType]
+        return
+    reason = "another process failed"
+    if failure is not None:
+        reason = getattr(failure, "strerror", None) or str(failure).splitlines()[0]
+    raise CheckpointError(
+        f"{what} cannot be written to {folder}: {reason}; checkpoints before it are whole: make room and go on with --resume"
+    ) from failure
 
 
 def generators() -> dict[str, Any]:
@@ -223,7 +240,8 @@ def _what_is_wrong(path: Path) -> str | None:
     return None if sizes == files else "it is only half written"
 
 
-def _same(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def same_run(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to take one run for another, by the first key that differs."""
     before, after = _flat(then), _flat(now)
     for key in sorted(before.keys() | after.keys()):
         was, is_now = before.get(key), after.get(key)

@@ -93,6 +93,21 @@ def test_a_stream_is_read_in_order_and_again_from_its_start(config, dataset, siz
     assert epoch(0, 1, 3) == epoch(0, 1)[3:]
 
 
+def test_a_stream_is_not_opened_anew_for_every_epoch(config):
+    opened = []
+
+    def windows(**take: Any) -> StreamedWindows:
+        opened.append(None)
+        return StreamedWindows(toy_rows(config, "train", 7).to_iterable_dataset(), config, hop=1, **take)
+
+    stream = StreamedBatches(windows, per_epoch=3, batch_size=2, workers=0, accelerator=process())
+    for number in range(4):
+        list(stream.epoch(number))
+    assert len(opened) == 1, "24 of 28 windows"
+    list(stream.epoch(4))
+    assert len(opened) == 2
+
+
 def test_an_empty_stream_is_an_error(config):
     some = toy_rows(config, "train", 1)
     rows = some.to_iterable_dataset().skip(1)

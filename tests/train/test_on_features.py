@@ -14,8 +14,9 @@ import affectzoo
 from affectzoo.config import DataConfig
 from affectzoo.errors import AffectzooError
 from affectzoo.train.extract import encoders_of_model, extract
-from affectzoo.train.loop import run_folder, train
+from affectzoo.train.loop import train
 from affectzoo.train.report.assess import assess
+from affectzoo.train.runs import run_folder
 from tests.train.toys import toy_dataset, toy_experiment, use_dataset
 
 STREAMS = ("audio", "visual")
@@ -37,7 +38,9 @@ def trained(tmp_path, monkeypatch) -> tuple[Path, Path]:
 
 def new_fusion(output: Path, run: Path, data: dict[str, Any], **changes: Any) -> Any:
     settings = {**SETTINGS, **changes.pop("train", {})}
-    return toy_experiment(output, streams=STREAMS, dropout=0.3, init=str(run), new_parts=["head"], data=data, train=settings, **changes)
+    return toy_experiment(
+        output, streams=STREAMS, dropout=0.3, init=str(run), new_parts=["head"], data=data, train=settings, **changes
+    )
 
 
 def test_the_numbers_are_those_of_raw_input_with_frozen_backbones(trained, tmp_path):
@@ -73,4 +76,6 @@ def test_what_was_trained_on_features_predicts_from_raw_input(trained, tmp_path)
 def test_features_of_other_weights_are_refused(trained, tmp_path):
     _, store = trained
     with pytest.raises(AffectzooError, match=r"weights"):
-        train(toy_experiment(tmp_path, streams=STREAMS, dropout=0.3, data={"name": "features", "config": {"folder": str(store)}}))
+        train(
+            toy_experiment(tmp_path, streams=STREAMS, dropout=0.3, data={"name": "features", "config": {"folder": str(store)}})
+        )

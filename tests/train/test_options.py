@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from affectzoo.config import TrainConfig
 from affectzoo.errors import ConfigError, DataError
-from affectzoo.train.loop import run_folder, train
+from affectzoo.train.loop import train
+from affectzoo.train.runs import run_folder
 from tests.train.toys import toy_dataset, toy_experiment, use_dataset
 
 #: Option -> a value other than the toy experiment's; with each of them other weights are learnt.
@@ -129,13 +130,15 @@ def class_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def build(config: ModelConfig, **_: Any) -> dict[str, Any]:
         two = config.model_copy(update={"targets": _targets(["valence", "arousal"])})
-        return {split: toy_rows(two, split, count, change=categories) for split, count in (("train", 10), ("val", 6), ("test", 6))}
+        return {
+            split: toy_rows(two, split, count, change=categories) for split, count in (("train", 10), ("val", 6), ("test", 6))
+        }
 
     use_dataset(monkeypatch, build)
 
 
 def test_balanced_classes_change_the_weights_and_need_classes(monkeypatch, tmp_path):
-    with pytest.raises(ConfigError, match="train.class_balance has no effect: no target is categorical"):
+    with pytest.raises(ConfigError, match=r"train.class_balance has no effect: no target is categorical"):
         trained(tmp_path / "regression", class_balance=True)
     class_dataset(monkeypatch)
     found = []
@@ -155,13 +158,17 @@ def test_ordinal_targets_may_be_learnt_by_thresholds(monkeypatch, tmp_path):
     def build(config: Any, **_: Any) -> dict[str, Any]:
         from tests.train.toys import toy_rows
 
-        return {split: toy_rows(config, split, count, change=levels) for split, count in (("train", 10), ("val", 6), ("test", 6))}
+        return {
+            split: toy_rows(config, split, count, change=levels) for split, count in (("train", 10), ("val", 6), ("test", 6))
+        }
 
     use_dataset(monkeypatch, build)
     found = []
     for loss in ("regress", "thresholds"):
         experiment = toy_experiment(tmp_path / loss, train={"epochs": 1, "loss": "mse", "ordinal_loss": loss})
-        experiment = experiment.model_copy(update={"model": experiment.model.model_copy(update={"targets": _targets([target])})})
+        experiment = experiment.model_copy(
+            update={"model": experiment.model.model_copy(update={"targets": _targets([target])})}
+        )
         train(experiment)
         found.append(load_file(run_folder(experiment) / "model" / "model.safetensors"))
     assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])
@@ -196,7 +203,7 @@ def test_a_stream_needs_its_length_and_one_reader(monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match=r"train.epoch_steps is for a training split that is streamed"):
         trained(tmp_path / "map", epoch_steps=3)
     use_dataset(monkeypatch, toy_dataset(stream=True))
-    with pytest.raises(ConfigError, match="set train.epoch_steps"):
+    with pytest.raises(ConfigError, match=r"set train.epoch_steps"):
         trained(tmp_path / "endless")
     with pytest.raises(ConfigError, match="one reader"):
         trained(tmp_path / "readers", epoch_steps=3, workers=2)

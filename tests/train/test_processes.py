@@ -17,7 +17,8 @@ from accelerate.state import AcceleratorState, GradientState
 from safetensors.torch import load_file
 
 from affectzoo.config import ExperimentConfig
-from affectzoo.train.loop import run_folder, train
+from affectzoo.train.loop import train
+from affectzoo.train.runs import run_folder
 from tests.train.toys import toy_dataset, toy_experiment, use_dataset
 
 #: float32 sums in another order; over a few dozen steps of AdamW that stays well under this.
@@ -72,6 +73,17 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path, monkeypatch, clips
     train(one)
     debug_launcher(child, args=(two,), num_processes=2)
     compare(one, two)
+
+
+def test_what_is_validated_is_what_is_saved(tmp_path, monkeypatch):
+    """With batch norms every process sees other statistics; those of the first one are scored, and saved."""
+    use_dataset(monkeypatch, toy_dataset())
+    experiment = toy_experiment(tmp_path, norm=True, train={"ema": 0.5, "epochs": 2})
+    debug_launcher(child, args=(experiment,), num_processes=2)
+    folder = run_folder(experiment)
+    result = json.loads((folder / "result.json").read_text())
+    best = json.loads((folder / "metrics.jsonl").read_text().splitlines()[result["best_epoch"]])
+    assert result["val"]["ccc.valence"] == pytest.approx(best["ccc.valence"], abs=1e-6)
 
 
 def test_two_processes_share_a_stream(tmp_path, monkeypatch):

@@ -13,7 +13,8 @@ import affectzoo
 from affectzoo.config import TargetConfig
 from affectzoo.errors import CheckpointError, DataError
 from affectzoo.train.evaluate import SplitPredictions, scores
-from affectzoo.train.loop import run_folder, train
+from affectzoo.train.loop import train
+from affectzoo.train.runs import run_folder
 
 BACKBONE: dict[str, Any] = {
     "name": "dmsn",

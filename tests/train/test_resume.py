@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -17,9 +18,11 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from affectzoo.errors import ConfigError, DataError
+import affectzoo
+from affectzoo.errors import CheckpointError, ConfigError, DataError
 from affectzoo.train.fit import Fit
-from affectzoo.train.loop import run_folder, train
+from affectzoo.train.loop import train
+from affectzoo.train.runs import run_folder
 from affectzoo.train.state import StoppedError
 from tests.train.toys import toy_dataset, toy_experiment, use_dataset
 
@@ -253,6 +256,65 @@ def test_a_loss_that_is_not_a_number_names_its_clips_and_touches_nothing(tmp_pat
         assert all(bool(tensor.isfinite().all()) for tensor in learner.values())
 
 
+def test_a_start_that_is_refused_leaves_an_ended_run_alone(tmp_path):
+    experiment = hard(tmp_path)
+    train(experiment)
+    folder = run_folder(experiment)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for settings, resume, words in (
+        ({"epochs": 5}, True, "train.epochs is 5, and was 3"),
+        ({"epochs": 5}, False, r"holds the result of another run: train.epochs is 5"),
+        ({"epoch_steps": 3}, False, "train.epoch_steps is for a training split that is streamed"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            train(hard(tmp_path, **settings), resume=resume)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_stream_alone_is_not_taken_over_from_other_data(tmp_path, monkeypatch):
+    settings: dict[str, Any] = {"streams": ("audio", "visual"), "pretrain": {"epochs": 1, "batch_size": 4}}
+    train(toy_experiment(tmp_path, **settings))
+    other = toy_dataset({"train": 9, "val": 4, "test": 3})
+    use_dataset(monkeypatch, other)
+    with pytest.raises(ConfigError, match="the train split is not the one that this run was trained on"):
+        train(toy_experiment(tmp_path, name="rival", **settings))
+
+
+def test_a_run_with_streams_alone_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    found = []
+    for name in ("whole", "killed"):
+        settings: dict[str, Any] = {"pretrain": {"epochs": 2, "batch_size": 4, "checkpoint_steps": 2}}
+        experiment = toy_experiment(tmp_path / name, streams=("audio", "visual"), dropout=0.3, train=HARD, **settings)
+        if name == "killed":
+            for at in (3, 9, 20):  # in the first stream, the second, and the fusion
+                with monkeypatch.context() as patch:
+                    kill(patch, "_step", at, True)
+                    with pytest.raises(Killed):
+                        train(experiment, resume=True)
+        train(experiment, resume=True)
+        found.append(weights(run_folder(experiment)))
+    assert same(*found)
+
+
+def test_a_full_disk_while_the_best_model_is_written(whole, tmp_path, monkeypatch):
+    experiment = hard(tmp_path)
+    real = affectzoo.AffectModel.save_pretrained
+    calls: list[None] = []
+
+    def full(self: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(None)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(affectzoo.AffectModel, "save_pretrained", full)
+        with pytest.raises(CheckpointError, match=r"the best model cannot be written .* No space left on device"):
+            train(experiment)
+    train(experiment, resume=True)
+    assert same(weights(run_folder(experiment)), weights(whole[0]))
+
+
 def command(path: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "affectzoo.train", str(path), *more]
 
@@ -262,7 +324,9 @@ def start(command: list[str], folder: Path, processes: int) -> subprocess.Popen[
     if processes > 1:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}", *command[1:]]
     with (folder / "log.txt").open("a") as log:
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, env=environment)
+        return subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
+        )
 
 
 @pytest.mark.slow
@@ -295,7 +359,7 @@ def test_kill_nine_in_the_middle_of_an_epoch(experiment_data, tmp_path, processe
 
 @pytest.mark.slow
 def test_sigterm_ends_a_process_well(experiment_data, tmp_path):
-    data = experiment_data(output=str(tmp_path / "runs"), train={"epochs": 500, "batch_size": 1})
+    data = experiment_data(output=str(tmp_path / "runs"), train={"epochs": 500, "batch_size": 1, "workers": 1})
     path = tmp_path / "long.yaml"
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
     running = start(command(path), tmp_path, 1)
@@ -303,6 +367,6 @@ def test_sigterm_ends_a_process_well(experiment_data, tmp_path):
     end = time.monotonic() + 120
     while not any((folder / "checkpoints").glob("step-*")) and time.monotonic() < end:
         time.sleep(0.05)
-    running.terminate()
+    os.killpg(running.pid, signal.SIGTERM)  # as torchrun and job schedulers do: to the readers, too
     assert running.wait(timeout=60) == 0
     assert "stopped; the state is saved" in (tmp_path / "log.txt").read_text()

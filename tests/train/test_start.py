@@ -13,7 +13,8 @@ import affectzoo
 from affectzoo.config import ModelConfig
 from affectzoo.errors import AffectzooError, ConfigError
 from affectzoo.train.experiment import read_experiment
-from affectzoo.train.loop import run_folder, train
+from affectzoo.train.loop import train
+from affectzoo.train.runs import run_folder
 from affectzoo.train.start import freeze, parameter_groups
 from tests.train.toys import toy_dataset, toy_experiment, use_dataset
 

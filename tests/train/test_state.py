@@ -62,6 +62,19 @@ def test_the_last_ones_stay(make, tmp_path):
     assert made.latest() is None
 
 
+def test_damaged_ones_are_not_counted_among_those_that_stay(make, tmp_path):
+    made = make(keep=1)
+    made.save({}, {}, Progress(step=5))
+    damaged = tmp_path / "checkpoints" / "step-000000007"
+    damaged.mkdir()
+    (damaged / "shared.pt").write_bytes(b"half")
+    made.save({}, {}, Progress(step=6))
+    assert names(tmp_path) == ["step-000000006"]
+    made.save({}, {}, Progress(step=6, seconds=2.0))  # the same step once more
+    assert names(tmp_path) == ["step-000000006"]
+    assert made.load(made.latest())[2].seconds == 2.0
+
+
 @pytest.mark.parametrize("harm", ["no marker", "short file", "no file", "marker is no JSON", "empty folder"])
 def test_a_half_written_one_is_skipped_with_one_line(make, tmp_path, said, harm):
     made = make()

@@ -24,17 +24,18 @@ class ToyWave(affectzoo.Backbone):
     """One linear layer, a dropout if wanted; no batch norm, so that a batch may be cut anywhere.
 
     Args:
-        width: D; dropout: share.
+        width: D; dropout: share; norm: a batch norm all the same.
     """
 
-    def __init__(self, *, width: int = 6, dropout: float = 0.0) -> None:
+    def __init__(self, *, width: int = 6, dropout: float = 0.0, norm: bool = False) -> None:
         super().__init__()
         self.feature_dim = width
         self.input = affectzoo.WaveformInput(sample_rate=SAMPLES, samples=SAMPLES, normalise=False)
         self.linear, self.dropout = nn.Linear(SAMPLES, width), nn.Dropout(dropout)
+        self.norm = nn.BatchNorm1d(width) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.tanh(self.dropout(self.linear(x)))
+        return torch.tanh(self.dropout(self.norm(self.linear(x))))
 
 
 def toy_rows(config: ModelConfig, split: str, clips: int, steps: int = 5, change: Callable[..., None] | None = None) -> Dataset:
@@ -88,11 +89,11 @@ def use_dataset(patch: pytest.MonkeyPatch, builder: Any) -> None:
 
 
 def toy_experiment(
-    output: Any, *, streams: tuple[str, ...] = ("audio",), dropout: float = 0.0, **changes: Any
+    output: Any, *, streams: tuple[str, ...] = ("audio",), dropout: float = 0.0, norm: bool = False, **changes: Any
 ) -> ExperimentConfig:
     """An experiment on the toy dataset; `train` is merged into small defaults, the rest replaces top-level keys."""
     affectzoo.register_backbone("toy-wave")(ToyWave)
-    backbone = {"name": "toy-wave", "config": {"dropout": dropout}}
+    backbone = {"name": "toy-wave", "config": {"dropout": dropout, "norm": norm}}
     model = {
         "sequence": {"seconds": 1.0, "length": 2},
         "streams": {name: {"backbone": backbone} for name in streams},
