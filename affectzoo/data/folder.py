@@ -25,7 +25,7 @@ from affectzoo import __version__
 from affectzoo.config import ModelConfig, TargetConfig
 from affectzoo.data.annotations import Annotations, label_columns, mean_labels, no_column, read_annotations
 from affectzoo.data.folder_windows import detector_called, generate, media_features, media_inputs
-from affectzoo.data.rendered_windows import _one_thread
+from affectzoo.data.rendered_windows import one_thread
 from affectzoo.data.schema import IDENTITY, SPLITS, arrow_features
 from affectzoo.errors import ConfigError, DataError
 
@@ -82,7 +82,7 @@ def build(
     for recording in read_metadata(Path(folder).expanduser(), config.targets):
         recordings.setdefault(recording.split, []).append(recording)
     # From here on and not in the workers: a fork that found OpenCV's threads gone would wait for them without end.
-    with _one_thread():
+    with one_thread():
         shared = {
             "affectzoo": __version__,
             "inputs": inputs,

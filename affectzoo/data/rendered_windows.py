@@ -104,17 +104,18 @@ def build(
             task=task,
         )
         jobs = [json.dumps(asdict(clip)) for clip in clips]
-        columns = [
-            Dataset.from_generator(
-                generate,
-                features=arrow_features(list(part["streams"])),
-                gen_kwargs={"jobs": jobs, "shared": json.dumps(part, sort_keys=True)},
-                num_proc=min(workers, len(jobs)) if workers > 1 else None,
-                cache_dir=cache_dir,  # pyright: ignore[reportArgumentType]
-                writer_batch_size=8,
-            )
-            for part in parts
-        ]
+        with one_thread():  # a fork of a process whose OpenCV has threads would wait for them for ever
+            columns = [
+                Dataset.from_generator(
+                    generate,
+                    features=arrow_features(list(part["streams"])),
+                    gen_kwargs={"jobs": jobs, "shared": json.dumps(part, sort_keys=True)},
+                    num_proc=min(workers, len(jobs)) if workers > 1 else None,
+                    cache_dir=cache_dir,  # pyright: ignore[reportArgumentType]
+                    writer_batch_size=8,
+                )
+                for part in parts
+            ]
         kept = [columns[0], *(c.select_columns([n for n in c.column_names if "." in n]) for c in columns[1:])]
         rows[split] = concatenate_datasets(kept, axis=1)
     return rows
@@ -168,7 +169,7 @@ def generate(jobs: list[str], shared: str) -> Iterator[dict[str, Any]]:
     """Prepared rows of some clips; arguments are JSON so that the cache recognises them."""
     options = json.loads(shared)
     inputs = {name: TypeAdapter(StreamInput).validate_python(given) for name, given in options["streams"].items()}
-    with _one_thread():
+    with one_thread():
         for job in jobs:
             clip = RenderedClip(**json.loads(job))
             yield prepare(
@@ -177,7 +178,7 @@ def generate(jobs: list[str], shared: str) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread for a rendering process; where that is the process that will train, it gets its threads back."""
     before = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(1)
