@@ -10,7 +10,8 @@ demo: .venv/.installed
 	.venv/bin/affectzoo demo --out out/demo
 
 test: .venv/.installed
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -m "not forks"
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m forks
 
 .venv/.installed: $(PROJECTS)
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv

@@ -20,6 +20,15 @@ if os.environ.get("CI"):
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A child of a process that has computed on several threads would wait for them for ever."""
+    if os.environ.get("OMP_NUM_THREADS") == "1":
+        return
+    for item in items:
+        if item.get_closest_marker("forks"):
+            item.add_marker(pytest.mark.skip(reason="forks: OMP_NUM_THREADS=1 pytest -m forks, as `make test` does"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real clips and detector weights; it is not part of the repository."""

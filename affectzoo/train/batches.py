@@ -17,6 +17,9 @@ from affectzoo.config import TrainConfig
 from affectzoo.data.windows import StreamedWindows, WindowDataset
 from affectzoo.errors import DataError
 
+#: Seconds that a process that reads lives on after SIGTERM, if nobody ends it before.
+_REPRIEVE_S = 20
+
 
 class Batches:
     """Epochs of shuffled batches over a dataset of windows, from any batch on.
@@ -162,5 +165,10 @@ def evaluation_loader(dataset: WindowDataset, settings: TrainConfig) -> DataLoad
 
 
 def outlive_sigterm(_: int) -> None:
-    """In a process that reads: a request to stop goes to the whole group, and the one that trains still needs its batches."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """In a process that reads: a request to stop goes to the whole group, and the one that trains still needs a batch."""
+
+    def soon(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.alarm(_REPRIEVE_S)
+
+    signal.signal(signal.SIGTERM, soon)

@@ -58,6 +58,7 @@ def one_of_two(rank: int, folder: Path) -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.forks
 def test_two_processes_with_any_share_have_the_metric_of_the_whole(tmp_path: Path):
     # Forked, they need not import torchmetrics again, which takes longer than all the rest.
     processes = [multiprocessing.get_context("fork").Process(target=one_of_two, args=(rank, tmp_path)) for rank in range(2)]

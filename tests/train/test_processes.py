@@ -21,6 +21,8 @@ from affectzoo.train.loop import train
 from affectzoo.train.runs import run_folder
 from tests.train.toys import toy_dataset, toy_experiment, use_dataset
 
+pytestmark = pytest.mark.forks
+
 #: float32 sums in another order; over a few dozen steps of AdamW that stays well under this.
 CLOSE = 1e-5
 

@@ -23,6 +23,8 @@ from affectzoo.train.learner import Learner
 from affectzoo.train.sharding import load_run_state, model_state, run_state
 from tests.train.toys import toy_experiment
 
+pytestmark = pytest.mark.forks
+
 
 def make(folder: Path) -> tuple[Learner, torch.optim.Optimizer]:
     torch.manual_seed(0)
