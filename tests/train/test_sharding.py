@@ -92,7 +92,7 @@ def test_an_average_of_sharded_weights_is_refused(tmp_path, monkeypatch):
     experiment = toy_experiment(tmp_path, train={"ema": 0.9})
     learner, _ = make(tmp_path)
     accelerator: Any = SimpleNamespace(
-        is_fsdp2=True, num_processes=1, process_index=0, prepare=lambda *parts: parts, reduce=lambda x, _: x
+        is_fsdp2=True, scaler=None, num_processes=1, process_index=0, prepare=lambda *parts: parts, reduce=lambda x, _: x
     )
     batches: Any = [None]
     from affectzoo.train import fit

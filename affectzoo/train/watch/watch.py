@@ -40,6 +40,8 @@ def accelerator_for(experiment: ExperimentConfig, folder: Path) -> Accelerator:
     tracker = experiment.tracker
     if tracker is not None and not _is_installed(tracker):
         raise ConfigError(f"tracker {tracker} is not installed: pip install {tracker}, or leave tracker out")
+    if experiment.precision == "fp16" and not torch.accelerator.is_available():
+        raise ConfigError("precision fp16 cannot be had here: it needs a GPU; use bf16, or no")
     if AcceleratorState._shared_state.get("_mixed_precision", experiment.precision) != experiment.precision:
         AcceleratorState._reset_state()  # of a run before this one, which would decide on the precision of all
     try:
