@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader
 from affectzoo.config import TargetConfig
 from affectzoo.data.windows import WindowDataset
 from affectzoo.model.heads import pool_steps
-from affectzoo.objectives.metrics import ccc, mean_absolute_error, pcc, root_mean_squared_error, unweighted_average_recall
+from affectzoo.objectives.metrics import REGRESSION_METRICS, unweighted_average_recall
 
 #: Name of a metric of a continuous or ordinal target -> the function.
-REGRESSION = {"ccc": ccc, "mae": mean_absolute_error, "rmse": root_mean_squared_error, "pcc": pcc}
+REGRESSION = {name: REGRESSION_METRICS[name] for name in ("ccc", "mae", "rmse", "pcc")}
 
 
 @dataclass(frozen=True)

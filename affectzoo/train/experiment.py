@@ -36,16 +36,16 @@ def read_experiment(path: str | Path, overrides: list[str] | None = None) -> Exp
     given = overrides or []
     for override in given:
         if not override.startswith("model."):
-            data = _apply(data, override)
+            data = apply_override(data, override)
     if data.get("model") is None and isinstance(data.get("init"), str):
         data = {**data, "model": config_of(data["init"]).to_json()}
     for override in given:
         if override.startswith("model."):
-            data = _apply(data, override)
+            data = apply_override(data, override)
     return ExperimentConfig.parse(data, where=str(path))
 
 
-def _apply(data: dict[str, Any], override: str) -> dict[str, Any]:
+def apply_override(data: dict[str, Any], override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"override {override!r} must be of the form dotted.key=value")

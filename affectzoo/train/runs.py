@@ -17,8 +17,7 @@ from affectzoo.model.affect_model import AffectModel
 from affectzoo.train.state import same_run
 
 #: Settings that change neither the weights nor the scores of a run, so that they may change when it goes on.
-_HARMLESS_TRAINING = ("workers", "checkpoint_steps", "keep_checkpoints")
-_HARMLESS = {"": ("output", "tracker"), "train": _HARMLESS_TRAINING, "pretrain": _HARMLESS_TRAINING}
+_HARMLESS, _HARMLESS_TRAINING = ("output", "tracker"), ("workers", "checkpoint_steps", "keep_checkpoints")
 
 
 def run_folder(experiment: ExperimentConfig) -> Path:
@@ -36,12 +35,10 @@ def make_folder(folder: Path) -> None:
 
 def that_matter(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of an experiment, as JSON, without those that change no number."""
-    kept = dict(settings)
-    for above, keys in _HARMLESS.items():
-        if above and kept.get(above) is not None:
-            kept[above] = {key: value for key, value in kept[above].items() if key not in keys}
-        elif not above:
-            kept = {key: value for key, value in kept.items() if key not in keys}
+    kept = {key: value for key, value in settings.items() if key not in _HARMLESS}
+    for part in ("train", "pretrain"):
+        if kept.get(part) is not None:
+            kept[part] = {key: value for key, value in kept[part].items() if key not in _HARMLESS_TRAINING}
     return kept
 
 

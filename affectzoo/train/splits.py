@@ -15,7 +15,7 @@ from affectzoo.data.windows import WindowDataset, check_labels, windows_over
 from affectzoo.errors import AffectzooError, DataError, InputError, UnknownNameError
 from affectzoo.model.build import check_arguments
 from affectzoo.registry import Entry, registry
-from affectzoo.train.experiment import _apply, read_experiment
+from affectzoo.train.experiment import apply_override, read_experiment
 
 
 def dataset_of(data: DataConfig, config: ModelConfig) -> tuple[Entry, dict[str, Any]]:
@@ -89,7 +89,7 @@ def read_data(name: str, overrides: Sequence[str] = ()) -> DataConfig:
     data = _named(name)
     config: dict[str, Any] = dict(data.config)
     for override in overrides:
-        config = _apply(config, override)
+        config = apply_override(config, override)
     return DataConfig.parse({"name": data.name, "config": config}, where=name)
 
 
