@@ -17,12 +17,38 @@ if TYPE_CHECKING:
         FramesInput as FramesInput,
         LogMelInput as LogMelInput,
         ModelConfig as ModelConfig,
+        SignalInput as SignalInput,
         StrictConfig as StrictConfig,
         TargetConfig as TargetConfig,
         WaveformInput as WaveformInput,
     )
+    from affectzoo.data.corpus import (
+        Corpus as Corpus,
+        DatasetCard as DatasetCard,
+    )
+    from affectzoo.data.load import (
+        load_dataset as load_dataset,
+    )
+    from affectzoo.data.protocols import (
+        Protocol as Protocol,
+    )
+    from affectzoo.data.schema import (
+        Clip as Clip,
+        Signal as Signal,
+        Track as Track,
+        unusable as unusable,
+    )
+    from affectzoo.data.tables import (
+        lines_of as lines_of,
+        read_lines as read_lines,
+        read_rows as read_rows,
+        to_numbers as to_numbers,
+    )
     from affectzoo.errors import (
         AffectzooError as AffectzooError,
+    )
+    from affectzoo.files import (
+        replacing as replacing,
     )
     from affectzoo.hub.describe import (
         info as info,
@@ -77,6 +103,7 @@ if TYPE_CHECKING:
         list_temporals as list_temporals,
         register_backbone as register_backbone,
         register_block as register_block,
+        register_dataset as register_dataset,
         register_detector as register_detector,
         register_fusion as register_fusion,
         register_temporal as register_temporal,
@@ -90,8 +117,11 @@ _PUBLIC = {
     "BackboneSpec": "affectzoo.registry",
     "Block": "affectzoo.model.contracts",
     "BlockSpec": "affectzoo.registry",
+    "Clip": "affectzoo.data.schema",
     "Component": "affectzoo.model.contracts",
     "ComponentConfig": "affectzoo.config",
+    "Corpus": "affectzoo.data.corpus",
+    "DatasetCard": "affectzoo.data.corpus",
     "DatasetSpec": "affectzoo.registry",
     "DetectorSpec": "affectzoo.registry",
     "FramesInput": "affectzoo.config",
@@ -102,11 +132,15 @@ _PUBLIC = {
     "ModelConfig": "affectzoo.config",
     "ModelSpec": "affectzoo.registry",
     "Predictor": "affectzoo.predict",
+    "Protocol": "affectzoo.data.protocols",
+    "Signal": "affectzoo.data.schema",
+    "SignalInput": "affectzoo.config",
     "StrictConfig": "affectzoo.config",
     "TargetConfig": "affectzoo.config",
     "Temporal": "affectzoo.model.contracts",
     "TemporalSpec": "affectzoo.registry",
     "Timeline": "affectzoo.predict",
+    "Track": "affectzoo.data.schema",
     "WaveformInput": "affectzoo.config",
     "complete": "affectzoo.model.contracts",
     "count_batches_once": "affectzoo.model.recompute",
@@ -118,6 +152,7 @@ _PUBLIC = {
     "create_temporal": "affectzoo.model.build",
     "hookimpl": "affectzoo.registry",
     "info": "affectzoo.hub.describe",
+    "lines_of": "affectzoo.data.tables",
     "list_backbones": "affectzoo.registry",
     "list_blocks": "affectzoo.registry",
     "list_datasets": "affectzoo.registry",
@@ -126,12 +161,19 @@ _PUBLIC = {
     "list_models": "affectzoo.hub.describe",
     "list_temporals": "affectzoo.registry",
     "load": "affectzoo.hub.pull",
+    "load_dataset": "affectzoo.data.load",
     "predict": "affectzoo.predict",
+    "read_lines": "affectzoo.data.tables",
+    "read_rows": "affectzoo.data.tables",
     "register_backbone": "affectzoo.registry",
     "register_block": "affectzoo.registry",
+    "register_dataset": "affectzoo.registry",
     "register_detector": "affectzoo.registry",
     "register_fusion": "affectzoo.registry",
     "register_temporal": "affectzoo.registry",
+    "replacing": "affectzoo.files",
+    "to_numbers": "affectzoo.data.tables",
+    "unusable": "affectzoo.data.schema",
     "zero_masked": "affectzoo.model.contracts",
 }
 

@@ -76,7 +76,7 @@ def affectzoo_datasets() -> list[DatasetSpec]:
             name="av-folder",
             summary="a folder of videos or sounds and metadata.csv, labels of whole files or along time",
             licence=_LICENCE,
-            target="affectzoo.data.folder:build",
+            target="affectzoo.data.folder:AvFolder",
         ),
         DatasetSpec(
             name="features",

@@ -36,14 +36,14 @@ from machine import cpu_name
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from affectzoo.config import ExperimentConfig, FramesInput
-from affectzoo.data.schema import ClipRow, arrow_features, step_layout
+from affectzoo.config import ExperimentConfig
+from affectzoo.data.prepared import ClipRow, arrow_features, step_layout
 from affectzoo.data.windows import WindowDataset, windows_over
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.train.evaluate import predict_split
 from affectzoo.train.fit import Fit
 from affectzoo.train.learner import Learner
-from affectzoo.train.loop import batches_of, objective_of
+from affectzoo.train.loop import batches_of, inputs_of, objective_of
 from affectzoo.train.watch.watch import Watch, accelerator_for
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "jca-rendered.yaml"
@@ -115,13 +115,12 @@ class Ours:
         accelerator = accelerator_for(self.experiment, folder)
         learner = Learner(self.model, objective_of(self.experiment, train, self.model), on_features=case.on_features)
         batches = batches_of(self.experiment, train, self.model, accelerator)
-        frames = {name for name, stream in model.config.streams.items() if isinstance(stream.input, FramesInput)}
         self.fit = Fit(
             self.experiment,
             learner,
             batches,
             val,
-            set() if case.on_features else frames,
+            {} if case.on_features else inputs_of(model.config),
             folder,
             accelerator,
             identity={},

@@ -112,6 +112,30 @@ def train(
 
 
 @app.command()
+def crossval(
+    recipe: Annotated[Path, typer.Argument(help="A YAML file, such as recipes/jca-rendered.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="dotted.key=value")] = None,
+    folds: Annotated[
+        str | None, typer.Option(help="How many folds by subject, or loso: leave one subject out; or the protocol's.")
+    ] = None,
+    seed_of_folds: Annotated[
+        int | None, typer.Option(min=0, help="Decides which subjects share a fold: the recipe's, or 0.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Train these folds only, such as 0,3; others stay as they are.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Report as papers do: a protocol of the dataset that has folds.")] = None,
+    nproc: Annotated[int, typer.Option(min=1, help="Processes for each fold, one for each GPU where there are any.")] = 1,
+) -> None:
+    """Train a recipe once for each fold by subject; a second call goes on, or shows the table again."""
+    from affectzoo.cli.crossval import cross_validate_recipe
+
+    ended = cross_validate_recipe(
+        recipe, overrides or [], folds=folds, seed=seed_of_folds, only=only, protocol=protocol, nproc=nproc
+    )
+    if not ended:
+        raise typer.Exit(1)
+
+
+@app.command()
 def features(
     data: Annotated[str, typer.Argument(help="A dataset's name, an experiment file or a run folder.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value of the dataset's options")] = None,
@@ -146,11 +170,18 @@ def features(
 @app.command()
 def evaluate(
     model: Annotated[
-        str, typer.Argument(help="A zoo name, org/repo or org/repo@revision on the Hub, a model or a run folder.")
+        str,
+        typer.Argument(
+            help="A zoo name, org/repo or org/repo@revision on the Hub, a model or a run folder; with --protocol also the "
+            "folder of a cross-validation."
+        ),
     ],
     data: Annotated[str, typer.Argument(help="A dataset from `affectzoo list datasets`, an experiment file or a run folder.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="dotted.key=value of the dataset's options.")] = None,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    split: Annotated[str | None, typer.Option(help="train, val or test; test, or the protocol's.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="How papers report the dataset: the number of that name, first of all.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out/evaluate"),
     clip: Annotated[bool, typer.Option("--clip", help="Clip predictions to the range of their target.")] = False,
     smooth: Annotated[
@@ -169,6 +200,7 @@ def evaluate(
         data,
         overrides or [],
         split=split,
+        protocol=protocol,
         folder=out,
         clip=clip,
         smooth=smooth,
@@ -199,3 +231,42 @@ def demo(
     from affectzoo.cli.demo import run_demo
 
     run_demo(out, seconds=seconds or 60.0, model=model, detector=detector)
+
+
+data_app = typer.Typer(help="Look into a corpus before training on it.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Corpus = Annotated[str, typer.Argument(help="A corpus from `affectzoo list datasets`.")]
+Root = Annotated[str | None, typer.Option(help="The folder of the corpus as delivered.")]
+LoaderOptions = Annotated[list[str] | None, typer.Argument(help="key=value of the loader's own options.")]
+
+
+@data_app.command("check")
+def data_check(
+    name: Corpus,
+    overrides: LoaderOptions = None,
+    root: Root = None,
+    media: Annotated[bool, typer.Option("--media/--no-media", help="Open every media file, or find only absent ones.")] = True,
+    out: Annotated[Path, typer.Option(help="Folder for check.json and check.html.")] = Path("out/data-check"),
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads that open media, processes that read labels.")] = None,
+) -> None:
+    """Counts, labels, leaks between splits, missing and odd media: a table, a JSON file, a page. Exit code 1: problems."""
+    from affectzoo.cli.data import check_data
+
+    if check_data(name, overrides or [], root=root, media=media, folder=out, workers=workers):
+        raise typer.Exit(1)
+
+
+@data_app.command("preview")
+def data_preview(
+    name: Corpus,
+    overrides: LoaderOptions = None,
+    root: Root = None,
+    clips: Annotated[int, typer.Option(min=1, max=100, help="How many, of as many subjects as there are.")] = 12,
+    split: Annotated[str | None, typer.Option(help="train, val or test; every clip where left out.")] = None,
+    out: Annotated[Path, typer.Option(help="A PNG.")] = Path("out/preview.png"),
+) -> None:
+    """Draw the first clips: frames or sound, and their labels along time."""
+    from affectzoo.cli.data import preview_data
+
+    preview_data(name, overrides or [], root=root, clips=clips, split=split, path=out)

@@ -47,8 +47,8 @@ def write_dataset(folder: Path, *, clips: int, seconds: float) -> None:
     counts = ", ".join(f"{splits.count(split)} {split}" for split in dict.fromkeys(splits))
     out.print(f"{folder}: {clips} clips ({counts}) in {time.perf_counter() - started:.0f} s", markup=False, soft_wrap=True)
     out.print(
-        f"  fine-tune   affectzoo train {_RECIPE} data.config.folder={folder}\n"
-        f"  evaluate    affectzoo evaluate jca-rendered av-folder folder={folder}",
+        f"  fine-tune   affectzoo train {_RECIPE} data.config.root={folder}\n"
+        f"  evaluate    affectzoo evaluate jca-rendered av-folder root={folder}",
         markup=False,
         soft_wrap=True,
     )

@@ -24,7 +24,8 @@ def evaluate_model(
     data: str,
     overrides: Sequence[str],
     *,
-    split: str,
+    split: str | None,
+    protocol: str | None,
     folder: Path,
     clip: bool,
     smooth: str | None,
@@ -44,11 +45,12 @@ def evaluate_model(
     make_folder(folder)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(f"split {split}", total=None)
+        task = bar.add_task(f"protocol {protocol}" if protocol else f"split {split or 'test'}", total=None)
         report = assess(
             model,
             asked,
             split=split,
+            protocol=protocol,
             post_processing=post_processing,
             device=device,
             batch_size=batch_size,
@@ -63,11 +65,38 @@ def evaluate_model(
     out.print(f"-> {', '.join(str(path) for path in written)}", markup=False, soft_wrap=True)
 
 
+def show_protocol(results: dict[str, Any]) -> None:
+    """The reported numbers of a protocol, and how they were made."""
+    out.print(f"{results['summary']} ({results['source']})", markup=False, soft_wrap=True)
+    every = [measured for found in results["values"].values() for measured in found.values()]
+    by_fold = any("sd" in measured for measured in every)
+    has_intervals = any(measured.get("low") is not None for measured in every)
+    table = Table(box=None, pad_edge=False)
+    for name in ("target", "reported"):
+        table.add_column(name, no_wrap=True)
+    rest = ["mean", "sd", "folds"] if by_fold else ["value", *([f"{results['level']:.0%} interval"] if has_intervals else [])]
+    for name in rest:
+        table.add_column(name, justify="right", no_wrap=True)
+    for target, found in results["values"].items():
+        for metric, measured in found.items():
+            row = [target, metric, number(measured["value"])]
+            if by_fold:
+                row += [number(measured["sd"]), str(measured["folds"])]
+            table.add_row(*row, *([interval(measured)] if has_intervals else []))
+    out.print(table)
+    what = "annotations" if results["of"] == "annotations" else "scores"
+    counted = f"{results['n']} {what} of {results['subjects']} subjects, {results['averaged']}: {results['compared']}"
+    out.print(counted, markup=False, soft_wrap=True)
+
+
 def show(report: Report) -> None:
-    """One table: every metric of every target with its interval, and what it was measured on."""
+    """The protocol's numbers, then every metric of every target with its interval, and what it was measured on."""
     results = report.results
     of = "steps" if report.pool is None else "recordings"
     out.print(report.title, markup=False, soft_wrap=True, style="bold")
+    if "protocol" in results:
+        show_protocol(results["protocol"])
+        out.print(f"\nbesides, of all {of}:", markup=False)
     has_intervals = results["intervals"]["by"] is not None
     table = Table(box=None, pad_edge=False)
     for name in ("target", "of", "metric"):
@@ -81,12 +110,12 @@ def show(report: Report) -> None:
         for word, metrics in parts:
             for metric, measured in metrics.get(target, {}).items():
                 unit = "" if metric in _UNITLESS else units.get(target, "")
-                row = [target, word, metric, f"{_number(measured['value'])} {unit}".rstrip()]
-                table.add_row(*row, *([_interval(measured)] if has_intervals else []))
+                row = [target, word, metric, f"{number(measured['value'])} {unit}".rstrip()]
+                table.add_row(*row, *([interval(measured)] if has_intervals else []))
     if "mean_ccc" in results:
         measured = results["mean_ccc"]
-        row = ["mean", of, "ccc", _number(measured["value"])]
-        table.add_row(*row, *([_interval(measured)] if has_intervals else []))
+        row = ["mean", of, "ccc", number(measured["value"])]
+        table.add_row(*row, *([interval(measured)] if has_intervals else []))
     out.print(table)
     counted = f"{results['valid_steps']} of {results['steps']} steps have a label that counts"
     out.print(f"{results['clips']} videos of {results['subjects']} subjects, {counted}", markup=False, soft_wrap=True)
@@ -112,10 +141,12 @@ def _reading(results: dict[str, Any], of: str) -> str:
     return f"{made}; intervals by bootstrap over subjects ({intervals['draws']} draws)"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Three decimals."""
     return "not defined" if value is None else f"{value:.3f}"
 
 
-def _interval(measured: dict[str, Any]) -> str:
+def interval(measured: dict[str, Any]) -> str:
+    """`[low, high]`; empty where there is none."""
     low, high = measured.get("low"), measured.get("high")
     return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"

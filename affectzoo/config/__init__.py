@@ -1,7 +1,7 @@
 """Strict, versioned configurations. No torch anywhere in this folder."""
 
 from affectzoo.config.base import StrictConfig
-from affectzoo.config.inputs import AudioInput, FramesInput, LogMelInput, StreamInput, WaveformInput
+from affectzoo.config.inputs import AudioInput, FramesInput, LogMelInput, SignalInput, StreamInput, WaveformInput
 from affectzoo.config.model import (
     SCHEMA_VERSION,
     ComponentConfig,
@@ -25,6 +25,7 @@ __all__ = [
     "LogMelInput",
     "ModelConfig",
     "SequenceConfig",
+    "SignalInput",
     "StreamConfig",
     "StreamInput",
     "StrictConfig",

@@ -75,5 +75,19 @@ class WaveformInput(StrictConfig):
     normalise: bool = True
 
 
+class SignalInput(StrictConfig):
+    """What a sensor or a feature extractor gave over one sub-sequence: `[samples, channels]`.
+
+    Attributes:
+        channels: C.
+        samples: T, interpolated linearly at instants evenly spaced over the sub-sequence; 1 takes one row of features of the
+            whole clip as it is.
+    """
+
+    kind: Literal["signal"] = "signal"
+    channels: Positive
+    samples: Positive = 1
+
+
 AudioInput = Annotated[LogMelInput | WaveformInput, Field(discriminator="kind")]
-StreamInput = Annotated[FramesInput | LogMelInput | WaveformInput, Field(discriminator="kind")]
+StreamInput = Annotated[FramesInput | LogMelInput | WaveformInput | SignalInput, Field(discriminator="kind")]

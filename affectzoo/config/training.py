@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from affectzoo.config.augment import AugmentConfig, Share
 from affectzoo.config.base import StrictConfig
 from affectzoo.config.inputs import Positive
 from affectzoo.config.model import ModelConfig
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class DataConfig(StrictConfig):
@@ -38,8 +37,12 @@ class TrainConfig(StrictConfig):
         weighting: `fixed`, or `uncertainty` (a learnt weight for each target besides).
         modality_dropout: share of training windows that lose one whole modality (multimodal models only).
         time_masking: share of the sub-sequences of each modality that are masked, each drawn by itself.
-        horizontal_flip: share of training windows whose face crops are mirrored.
+        augment: random changes to the inputs of training windows.
         window_hop: steps between training windows; None is L (no overlap).
+        sampling: which windows an epoch has. `windows`: each once. `clips`, `subjects`, `classes`: as many as have a valid
+            label, equally many from every clip, subject, or class of the one categorical target (a window's class is the
+            most frequent one of its valid steps). A window comes again only once all of its group had their turn, so that
+            short groups repeat and long ones are spread over several epochs; windows without a valid label are left out.
         workers: processes that read data.
         patience: epochs without a better validation score before stopping; None runs all.
         ema: decay of an exponential moving average of the weights, which is what is validated and saved; None keeps none.
@@ -65,8 +68,9 @@ class TrainConfig(StrictConfig):
     weighting: Literal["fixed", "uncertainty"] = "fixed"
     modality_dropout: Share = 0.0
     time_masking: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    horizontal_flip: Share = 0.0
+    augment: AugmentConfig = AugmentConfig()
     window_hop: Positive | None = None
+    sampling: Literal["windows", "clips", "subjects", "classes"] = "windows"
     workers: Annotated[int, Field(ge=0)] = 0
     patience: Positive | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from affectzoo.config import TargetConfig
+from affectzoo.data.schema import Track
+from affectzoo.data.tables import lines_of, to_numbers
 from affectzoo.errors import DataError
 
-#: Columns that say when; the first that is there counts.
-TIME_COLUMNS = ("time_s", "frame")
+#: Columns that say when, and the unit of each; the first that is there counts.
+TIME_COLUMNS = {"time_s": "s", "frame": "frame"}
+#: Times are decimal fractions and bounds are products: what misses a bound by a microsecond was meant to be on it.
+ROUNDING_S = 1e-6
 
 
-@dataclass(frozen=True)
-class Annotations:
-    """m annotations of K label columns.
-
-    Attributes:
-        path: where they were read.
-        times: `[m]` seconds from the start of the recording, or frame numbers from 0.
-        in_frames: whether `times` are frame numbers.
-        values: `[m, K]` float32, shares of 0 and 1 for classes; NaN where missing or out of range.
-    """
-
-    path: Path
-    times: np.ndarray
-    in_frames: bool
-    values: np.ndarray
-
-    @property
-    def valid(self) -> np.ndarray:
-        """`[m]` bool: every target has a value."""
-        return np.asarray(np.isfinite(self.values).all(axis=1))
-
-
-def read_annotations(path: Path, targets: Sequence[TargetConfig]) -> Annotations:
+def read_annotations(path: Path, targets: Sequence[TargetConfig]) -> tuple[Track, list[str]]:
     """Read a CSV with `time_s` or `frame` and one column for each target; of a categorical target, the names of classes.
+
+    Returns:
+        The labels, valid where every target has a value in its range, and notes about those that are not.
 
     Raises:
         DataError: the file is absent or no such CSV, a target has no column, or a time is not a number.
@@ -48,71 +33,84 @@ def read_annotations(path: Path, targets: Sequence[TargetConfig]) -> Annotations
     if not path.is_file():
         raise DataError(f"{path}: there is no such annotation file; write it, or name another in the column annotations")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+        held = header_of(path)
+        unit = next((name for name in TIME_COLUMNS if name in held), None)
+        if unit is None:
+            raise DataError(f"{path} has no column time_s or frame; it has {', '.join(held)}")
+        absent = [target.name for target in targets if target.name not in held]
+        if absent:
+            raise DataError(f"{path} {no_column(absent[0], held)}")
+        words = {held[target.name]: str.strip for target in targets if target.kind == "categorical"}
+        # What is not asked for may be long or odd, and is not read.
+        asked = [held[name] for name in (unit, *(target.name for target in targets))]
+        table = pd.read_csv(path, usecols=asked, converters=words, encoding="utf-8-sig", index_col=False)
     except (ValueError, OSError) as error:
         raise DataError(f"{path} cannot be read as CSV in UTF-8: {' '.join(str(error).split())}") from error
-    table.columns = [str(name).strip() for name in table.columns]
-    unit = next((name for name in TIME_COLUMNS if name in table.columns), None)
-    if unit is None:
-        raise DataError(f"{path} has no column time_s or frame; it has {', '.join(table.columns)}")
-    absent = [target.name for target in targets if target.name not in table.columns]
-    if absent:
-        raise DataError(f"{path} {no_column(absent[0], table.columns)}")
-    times = _numbers(table[unit].tolist())
+    cells = {name: table[held[name]].to_numpy() for name in (unit, *(target.name for target in targets))}
+    times = _numbers(cells[unit])
     wrong = np.flatnonzero(~np.isfinite(times))
     if len(wrong):
-        raise DataError(f"{path}, row {wrong[0] + 1}: {unit} is {table[unit].iloc[wrong[0]]!r}, which is not a number")
-    columns = [label_columns(table[target.name].tolist(), target) for target in targets]
-    values = np.concatenate([np.empty((len(table), 0), np.float32), *columns], axis=1)
-    return Annotations(path, times, unit == "frame", values)
+        raise DataError(f"{path}, row {wrong[0] + 1}: {unit} is {str(cells[unit][wrong[0]])!r}, which is not a number")
+    values = {target.name: _labels(cells[target.name], target) for target in targets}
+    valid = np.ones(len(table), bool)
+    for target in targets:
+        valid &= values[target.name] >= 0 if target.kind == "categorical" else np.isfinite(values[target.name])
+    bad = np.flatnonzero(~valid)
+    notes = []
+    if len(bad):
+        lines = lines_of([int(row) + 2 for row in bad])
+        notes.append(f"{path}: {len(bad)} annotations are missing or out of range, and not valid ({lines})")
+    rate = _rate(times) if TIME_COLUMNS[unit] == "s" else np.nan
+    return Track(times=times, unit=TIME_COLUMNS[unit], values=values, valid=valid, rate_hz=rate), notes  # pyright: ignore[reportArgumentType]
 
 
-def label_columns(cells: Sequence[str], target: TargetConfig) -> np.ndarray:
-    """`[m, columns]` float32 of m cells as they were written; NaN where one is missing, no number, no class or out of range."""
+def header_of(path: Path) -> dict[str, str]:
+    """The names of the columns of a CSV, each with how it stands there, blanks included.
+
+    Raises:
+        ValueError, OSError: it cannot be read.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        # Not by pandas, which takes longer over the first line than over the next thousand.
+        try:
+            return {name.strip(): name for name in next(csv.reader(file))}
+        except StopIteration:
+            raise ValueError("it is empty") from None
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+
+
+def label_of(cell: str, target: TargetConfig) -> float | str | None:
+    """A label as it was written; None where it is missing, no number, no class or out of range."""
     if target.kind == "categorical":
-        number = {name: index for index, name in enumerate(target.classes)}
-        found = np.array([number.get(cell.strip(), -1) for cell in cells], dtype=int)
-        shares = np.eye(len(target.classes), dtype=np.float32)[found]
-        shares[found < 0] = np.nan
-        return shares
-    values = _numbers(cells).astype(np.float32)
-    # In float32, as labels are checked later: a bound such as 0.1 must admit itself.
-    inside = (values >= np.float32(target.low)) & (values <= np.float32(target.high))
-    return np.where(inside, values, np.float32(np.nan))[:, None]
+        return cell if cell in target.classes else None
+    value = _in_range(to_numbers([cell]), target)[0]
+    return float(value) if np.isfinite(value) else None
 
 
-def mean_labels(given: Annotations, count: int, seconds: float, fps: float) -> tuple[np.ndarray, np.ndarray, int]:
+def mean_labels(
+    times_s: np.ndarray, values: np.ndarray, valid: np.ndarray, count: int, seconds: float
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Labels of `count` sub-sequences of `seconds`: the mean of the valid annotations with start <= time < end.
 
     Args:
-        given: of the whole recording.
+        times_s: `[m]` seconds from the start of the first sub-sequence.
+        values: `[m, K]`, shares of 0 and 1 for classes.
+        valid: `[m]` bool.
         count: n.
         seconds: of a sub-sequence.
-        fps: frame k is at `k / fps` seconds; NaN where the recording has no video.
 
     Returns:
         `[n, K]` float32, `[n]` bool whether any valid annotation lies inside, and how many annotations lie outside all.
-
-    Raises:
-        DataError: annotations by frame of a recording without video.
     """
-    if given.in_frames and not np.isfinite(fps):
-        raise DataError(f"{given.path} counts frames, but its recording has no video; give times in a column time_s")
-    times = given.times / fps if given.in_frames else given.times
-    # The products are the bounds of sub-sequences everywhere: dividing would round otherwise.
-    places = np.searchsorted(np.arange(count + 1) * seconds, times, side="right") - 1
+    places = np.searchsorted(np.arange(count + 1) * seconds, times_s + ROUNDING_S, side="right") - 1
     inside = (places >= 0) & (places < count)
-    kept = inside & given.valid
-    sums = np.zeros((count, given.values.shape[1]))
-    np.add.at(sums, places[kept], given.values[kept])
+    kept = inside & valid
+    sums = np.zeros((count, values.shape[1]))
+    np.add.at(sums, places[kept], values[kept])
     numbers = np.bincount(places[kept], minlength=count)
     means = sums / np.maximum(numbers, 1)[:, None]
     return means.astype(np.float32), numbers > 0, int((~inside).sum())
-
-
-def _numbers(cells: Sequence[str]) -> np.ndarray:
-    """`[m]` float64, NaN for what is no number."""
-    return np.asarray(pd.to_numeric(pd.Series(cells, dtype=str), errors="coerce"), dtype=np.float64)
 
 
 def no_column(name: str, held: Iterable[str]) -> str:
@@ -120,3 +118,32 @@ def no_column(name: str, held: Iterable[str]) -> str:
     held = list(held)
     near = difflib.get_close_matches(name, held, n=1)
     return f"has no column {name}; " + (f"did you mean {near[0]!r}?" if near else f"it has {', '.join(held)}")
+
+
+def _labels(column: np.ndarray, target: TargetConfig) -> np.ndarray:
+    """`[m]` float32: values, NaN where missing or out of range; of classes their number, -1 where there is none."""
+    if target.kind != "categorical":
+        return _in_range(_numbers(column), target)
+    number = {name: float(index) for index, name in enumerate(target.classes)}
+    return np.array([number.get(cell, -1.0) for cell in column], dtype=np.float32)
+
+
+def _in_range(values: np.ndarray, target: TargetConfig) -> np.ndarray:
+    """`[m]` float32, NaN where out of range."""
+    # In float32, as labels are checked later: a bound such as 0.1 must admit itself.
+    narrow = values.astype(np.float32)
+    inside = (narrow >= np.float32(target.low)) & (narrow <= np.float32(target.high))
+    return np.where(inside, narrow, np.float32(np.nan))
+
+
+def _numbers(column: np.ndarray) -> np.ndarray:
+    """`[m]` float64 of a column that pandas may have found to hold words too."""
+    return np.asarray(pd.to_numeric(pd.Series(column), errors="coerce"), dtype=np.float64)
+
+
+def _rate(times: np.ndarray) -> float:
+    """Labels per second, NaN where they are not evenly spaced."""
+    spacing = np.diff(times)
+    if not len(spacing) or spacing.min() <= 0 or not np.allclose(spacing, np.median(spacing), rtol=0.01):
+        return float("nan")
+    return float(1 / np.median(spacing))

@@ -2,7 +2,7 @@
 
 `store.json` says what made the features: backbones with a digest of their weights, dataset, seconds, targets. Beside it
 `<split>/NNNNN.arrow` are Arrow IPC streams of a few clips each, which are mapped and never copied. A row is one of
-`affectzoo.data.schema` with `feature.<modality>` (float32 `[n, D]`) for `input.<modality>`.
+`affectzoo.data.prepared` with `feature.<modality>` (float32 `[n, D]`) for `input.<modality>`.
 """
 
 from __future__ import annotations

@@ -19,9 +19,10 @@ import torch
 from pydantic import TypeAdapter
 
 from affectzoo import __version__
-from affectzoo.config import FramesInput, LogMelInput, ModelConfig, StreamInput, WaveformInput
+from affectzoo.config import FramesInput, LogMelInput, ModelConfig, SignalInput, StreamInput, WaveformInput
+from affectzoo.data.prepared import ClipRow, arrow_features
 from affectzoo.data.rendered import RenderedClip, Task, make_clips
-from affectzoo.data.schema import SPLITS, ClipRow, arrow_features
+from affectzoo.data.schema import SPLITS
 from affectzoo.errors import ConfigError, DataError
 from affectzoo.media.audio import SILENCE_PEAK, LogMel, prepare_waveform, sample_count
 from affectzoo.media.crops import crop_face
@@ -79,6 +80,9 @@ def build(
     counts = _counts(task, identities)
     _check_targets(config, task, counts)
     names = [target.name for target in config.targets]
+    for name, stream in config.streams.items():
+        if isinstance(stream.input, SignalInput):
+            raise DataError(f"rendered clips are faces and voices; this model's {name} wants a signal")
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, not {workers}")
     seconds = _durations(duration_s, config.sequence.seconds)
@@ -205,7 +209,7 @@ def prepare(
     for name, given in wanted.items():
         if isinstance(given, FramesInput):
             inputs[name], present[name] = _crops(clip, given, count, seconds, box_jitter)
-        else:
+        elif not isinstance(given, SignalInput):
             inputs[name], present[name] = _sound(clip, given, count, seconds)
     return ClipRow(
         clip_id=f"identity{clip.identity:04d}-seed{clip.seed}",

@@ -1,99 +1,110 @@
-"""What a dataset hands to training: prepared rows, one per clip, in a `datasets.Dataset`.
+"""What a corpus is made of: clips with their labels, before any model is known.
 
-A row holds every sub-sequence of a clip, already in the form that the model's inputs ask for (crops in uint8, log-mel in
-float32), so that training never touches media and prediction shares the very code that made the rows.
+Media are named by path and never opened here. `affectzoo.data.table` holds clips as the rows of a `datasets.Dataset`,
+`affectzoo.data.corpus_windows` prepares them for the inputs of a model.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
-
-from affectzoo.config import FramesInput, LogMelInput, StreamInput, WaveformInput
-from affectzoo.errors import DataError
 
 SPLITS = ("train", "val", "test")
 
 #: The target whose classes are the people themselves: the one task in which a subject is in every split.
 IDENTITY = "identity"
 
+#: What a whole clip is labelled with: a number, or the name of a class.
+Score = float | str
+#: What an extra column may hold.
+Extra = str | int | float | bool
 
-@dataclass(frozen=True)
-class ClipRow:
-    """One clip. n is its number of sub-sequences, K of targets.
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """m labels along a clip.
 
     Attributes:
-        clip_id: unique in the dataset.
-        subject: who is in it; a subject belongs to one split only (but for the target `identity`).
-        times_s: `[n]` centres of the sub-sequences, seconds from the start of the clip.
-        targets: `[n, K]` in the order of the model's columns.
-        valid: `[n]` bool; labels that count.
-        inputs: modality -> `[n, ...]`, uint8 `[n, T, H, W, 3]` for frames, float32 else.
-        present: modality -> `[n]` bool; what prediction would find present.
+        times: `[m]` float64, increasing: seconds from the start of the media file, or frame numbers from 0.
+        unit: which of the two (`s` or `frame`).
+        values: target -> `[m]` float32 in the target's own range; of a categorical target the number of the class.
+        valid: `[m]` bool; labels that count, of all targets at once.
+        rate_hz: labels per second; NaN where times are irregular or counted in frames.
+    """
+
+    times: np.ndarray
+    unit: Literal["s", "frame"] = "s"
+    values: Mapping[str, np.ndarray]
+    valid: np.ndarray
+    rate_hz: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """What a sensor, or somebody's feature extractor, gave along a clip.
+
+    Attributes:
+        values: `[m, C]` float32; NaN where missing.
+        times_s: `[m]` float64, increasing seconds from the start of the clip. One row of features of the whole clip has
+            m = 1 and time 0.
+    """
+
+    values: np.ndarray
+    times_s: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One clip as delivered.
+
+    Attributes:
+        clip_id: unique in the corpus; says where it was found.
+        subject: who is in it; empty only where `problem` says why the clip cannot be used.
+        split: `train`, `val` or `test`; empty where the corpus has no official one.
+        video: a file; its sound counts too, unless `audio` names another file.
+        audio: a file with sound.
+        frames: a folder of pictures that are numbered from 1 (`00001.jpg`; a missing one is a missing face), or one image
+            (the clip is one sub-sequence).
+        cropped: `frames` are face crops, taken as they are unless a detector is asked for by name; false: a detector has to
+            find the face in them.
+        fps: frames per second of a folder of crops; None where `video` or the user has to say.
+        start_s, end_s: the part of the media that is meant; None is the file's own start and end.
+        scores: target -> label of the whole clip; a target that is absent or NaN is not labelled.
+        track: labels along time; None before `Corpus.read`, and where there are none.
+        signals: modality -> what is given as numbers and not as media.
+        extra: further columns.
+        label_files: files that `Corpus.read` opens; a cache made of others is not taken.
+        notes: what is wrong with it and counted, as sentences; the clip is used all the same.
+        problem: why it cannot be used; empty where it can.
     """
 
     clip_id: str
     subject: str
-    times_s: np.ndarray
-    targets: np.ndarray
-    valid: np.ndarray
-    inputs: Mapping[str, np.ndarray]
-    present: Mapping[str, np.ndarray]
+    split: str = ""
+    video: str | None = None
+    audio: str | None = None
+    frames: str | None = None
+    cropped: bool = True
+    fps: float | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    track: Track | None = None
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+    extra: Mapping[str, Extra | None] = field(default_factory=dict)
+    label_files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    problem: str = ""
 
-    def to_arrow(self) -> dict[str, Any]:
-        """The row as plain columns; arrays as bytes, which Arrow maps without copying."""
-        row: dict[str, Any] = {
-            "clip_id": self.clip_id,
-            "subject": self.subject,
-            "times_s": self.times_s.astype(np.float64).tobytes(),
-            "targets": self.targets.astype(np.float32).tobytes(),
-            "valid": self.valid.astype(bool).tobytes(),
-        }
-        for name, array in self.inputs.items():
-            row[f"input.{name}"] = np.ascontiguousarray(array).tobytes()
-            row[f"present.{name}"] = self.present[name].astype(bool).tobytes()
-        return row
-
-
-def step_layout(given: StreamInput) -> tuple[tuple[int, ...], type[np.generic]]:
-    """Shape and dtype of one prepared sub-sequence of an input."""
-    if isinstance(given, FramesInput):
-        return (given.frames, given.height, given.width, 3), np.uint8
-    if isinstance(given, LogMelInput):
-        return (1, given.n_mels, given.frames), np.float32
-    if isinstance(given, WaveformInput):
-        return (given.samples,), np.float32
-    raise DataError(f"no prepared form is known for {type(given).__name__}")
+    def without(self, problem: str) -> Clip:
+        """The clip as one that cannot be used, and why."""
+        return replace(self, problem=problem)
 
 
-def read_steps(row: Mapping[str, Any], name: str, given: StreamInput, start: int, length: int) -> np.ndarray:
-    """Sub-sequences `start` to `start + length` of one modality, straight from the row's bytes.
-
-    Raises:
-        DataError: the row holds another number of bytes than its sub-sequences take in this form.
-    """
-    shape, dtype = step_layout(given)
-    size = int(np.prod(shape))
-    # Pixels of another size would be read without complaint, as noise.
-    count, held = (memoryview(row[column]).nbytes for column in ("valid", f"input.{name}"))
-    if held != count * size * np.dtype(dtype).itemsize:
-        raise DataError(
-            f"{name}: {held} bytes are not {count} sub-sequences of {list(shape)} {np.dtype(dtype).name}; "
-            "these rows were prepared for another input"
-        )
-    array = np.frombuffer(
-        row[f"input.{name}"], dtype=dtype, count=size * length, offset=size * start * np.dtype(dtype).itemsize
-    )
-    return array.reshape(length, *shape)
-
-
-def arrow_features(modalities: list[str]) -> Any:
-    """The `datasets.Features` of `ClipRow.to_arrow`."""
-    from datasets import Features, Value
-
-    columns = {"clip_id": Value("string"), "subject": Value("string")}
-    binary = ["times_s", "targets", "valid"] + [f"{part}.{name}" for name in modalities for part in ("input", "present")]
-    return Features({**columns, **{name: Value("large_binary") for name in binary}})
+def unusable(clip_id: str, problem: str) -> Clip:
+    """Something found in a corpus that is no clip: it is listed, and never used."""
+    return Clip(clip_id=clip_id, subject="", problem=problem)

@@ -11,10 +11,13 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from affectzoo.config import FramesInput, ModelConfig, StreamInput
-from affectzoo.data.schema import read_steps
+from affectzoo.data.prepared import read_steps
 from affectzoo.errors import DataError
 from affectzoo.media.crops import frames_to_tensor
 from affectzoo.media.windows import window_starts
+
+#: What is not binary in a row.
+STRING_COLUMNS = ("clip_id", "subject", "extra")
 
 #: Shares of the classes of a step may miss a sum of one by this much: they were rounded when written.
 _SHARES_REACH = 1e-3
@@ -83,7 +86,7 @@ class _Windows:
 
 
 class WindowDataset(_Windows, Dataset[dict[str, Any]]):
-    """Windows of L sub-sequences over prepared rows (`affectzoo.data.schema`).
+    """Windows of L sub-sequences over prepared rows (`affectzoo.data.prepared`).
 
     An item holds `inputs` (modality -> `[L, ...]` float), `masks` (modality -> `[L]` bool), `targets` `[L, K]`, `valid`
     `[L]` bool, and `row` and `step` (`[L]`), which place every prediction in its clip. A clip shorter than L is padded
@@ -119,7 +122,7 @@ class WindowDataset(_Windows, Dataset[dict[str, Any]]):
     def read_row(self, number: int) -> tuple[dict[str, Any], int]:
         """The binary columns of a row, not copied, and its number of sub-sequences."""
         table = self.rows[number]
-        row = {name: table[name][0].as_buffer() for name in table.column_names if name not in ("clip_id", "subject")}
+        row = {name: table[name][0].as_buffer() for name in table.column_names if name not in STRING_COLUMNS}
         return row, row["valid"].size
 
 

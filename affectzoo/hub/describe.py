@@ -84,7 +84,8 @@ def _describe(entry: Entry) -> Description:
     target = entry.resolve()
     facts = _measure(target) if entry.kind == "backbone" and not entry.variant else {}
     described = [card.body.strip() for card in bundled_cards("architecture") if entry.name in card.front["components"]]
-    text = "\n\n".join([inspect.getdoc(target) or "", *described])
+    own = [str(target.card)] if entry.kind == "dataset" and hasattr(target, "card") else []
+    text = "\n\n".join([inspect.getdoc(target) or "", *own, *described])
     return Description(*common, options=_options(entry, target), text=text, facts=facts)
 
 
@@ -132,4 +133,6 @@ def _spoken(declared: Any) -> str:
         return f"{declared.frames} face crops of {declared.height} x {declared.width}"
     if declared.kind == "log-mel":
         return f"log-mel of {declared.n_mels} bands x {declared.frames} steps at {declared.sample_rate:,} Hz"
+    if declared.kind == "signal":
+        return f"a signal of {declared.channels} channels x {declared.samples} samples"
     return f"waveform of {declared.samples:,} samples at {declared.sample_rate:,} Hz"

@@ -6,9 +6,8 @@ memory for the other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from affectzoo.media.probe import (
     opened,
     probe,
 )
+from affectzoo.media.resample import AudioChunk, Resampler, grid, silence_like
 from affectzoo.media.timestamps import LocalSpacing, StreamClock
 
 __all__ = ["AudioChunk", "AudioChunks", "AudioInfo", "Frame", "MediaInfo", "VideoFrames", "VideoInfo", "probe"]
@@ -34,13 +34,16 @@ __all__ = ["AudioChunk", "AudioChunks", "AudioInfo", "Frame", "MediaInfo", "Vide
 _AUDIO_TOLERANCE_S = 0.03
 #: Gaps are filled in pieces of this length, so that an hour of nothing takes no memory.
 _FILL_S = 1.0
+#: To read a part of a file, decoding begins this long before it, so that decoders and the resampler have settled when it
+#: starts; further back where the file has no entry so near.
+_LEAD_S = (0.5, 2.0, 10.0, 60.0)
 
 
 class Frame:
     """One decoded video frame; converted to RGB when its pixels are first asked for.
 
     Attributes:
-        time_s: seconds since the start of the file.
+        time_s: seconds since the start of the file, or of the part of it that is read.
     """
 
     __slots__ = ("_image", "_reformatter", "_source", "time_s")
@@ -68,15 +71,24 @@ class VideoFrames:
     Frames with a time that was already there are left out; a missing timestamp is replaced by the local frame spacing.
     A decoding error after the first frame ends the iteration and is noted in `problem`.
 
+    Of a part, the frames are preceded by those that had to be decoded to reach it; their times are negative. The last of
+    them is what the part begins with, if no frame lies on its start.
+
+    Args:
+        source: the file.
+        start_s, end_s: the part to read, seconds since the start of the file; `end_s` None reads to its end.
+
     Attributes:
-        end_s: seconds since the start of the file at which the last frame seen so far ends.
+        end_s: seconds since the start (of the part) at which the last frame seen so far ends, not beyond the part.
         problem: a sentence, or None.
     """
 
-    def __init__(self, source: str | Path | MediaInfo) -> None:
+    def __init__(self, source: str | Path | MediaInfo, start_s: float = 0.0, end_s: float | None = None) -> None:
         self.info = source if isinstance(source, MediaInfo) else probe(source)
         self.end_s = 0.0
         self.problem: str | None = None
+        self._start_s = start_s
+        self._length_s = math.inf if end_s is None else end_s - start_s
 
     def __iter__(self) -> Iterator[Frame]:
         info = self.info
@@ -87,141 +99,141 @@ class VideoFrames:
         clock = StreamClock(info.zero_s, info.duration_s or None)
         spacing = LocalSpacing(1.0 / info.video.fps)
         last_s: float | None = None
+        try:
+            for source in _decoded(info, "video", self._start_s):
+                expected_s = 0.0 if last_s is None else last_s + spacing.seconds
+                time_s = clock.place(source.time, expected_s)
+                if last_s is not None:
+                    if time_s <= last_s:
+                        continue
+                    spacing.add(time_s - last_s)
+                last_s = time_s
+                inside_s = time_s - self._start_s
+                if inside_s >= self._length_s:
+                    self.end_s = self._length_s
+                    return
+                self.end_s = min(max(0.0, inside_s + spacing.seconds), self._length_s)
+                yield Frame(source, inside_s, reformatter)
+        except DECODE_ERRORS:
+            damaged_s = self._start_s + self.end_s
+            self.problem = f"the video is damaged at {damaged_s:.2f} s: the visual stream is masked from there on"
+
+
+def _decoded(info: MediaInfo, kind: str, start_s: float) -> Iterator[Any]:
+    """The decoded frames of a track, from a little before `start_s` seconds of the file on.
+
+    Raises:
+        FFmpegError: and the others of `DECODE_ERRORS`, where the track is damaged.
+    """
+    for lead_s in (lead_s for lead_s in _LEAD_S if lead_s < start_s):
         with opened(info.path) as container:
-            stream = choose_stream(container, "video")
+            stream = choose_stream(container, kind)
             if stream is None:
                 return
             stream.thread_type = "AUTO"
             try:
-                for source in container.decode(stream):
-                    expected_s = 0.0 if last_s is None else last_s + spacing.seconds
-                    time_s = clock.place(source.time, expected_s)
-                    if last_s is not None:
-                        if time_s <= last_s:
-                            continue
-                        spacing.add(time_s - last_s)
-                    last_s = time_s
-                    self.end_s = time_s + spacing.seconds
-                    yield Frame(source, time_s, reformatter)
+                container.seek(round((start_s - lead_s + info.zero_s) / stream.time_base), stream=stream)
+                frames = container.decode(stream)
+                # A frame without a time cannot be placed, unless the one before it could.
+                first = next((frame for frame in frames if frame.time is not None), None)
             except DECODE_ERRORS:
-                self.problem = f"the video is damaged at {self.end_s:.2f} s: the visual stream is masked from there on"
-
-
-@dataclass(frozen=True, slots=True)
-class AudioChunk:
-    """A stretch of mono sound.
-
-    Attributes:
-        samples: `[n]` float32 in -1..1.
-        decoded: false where it is silence put in for a gap.
-    """
-
-    samples: np.ndarray
-    decoded: bool
+                continue
+            # Some formats find their place by guessing, and land behind it.
+            if first is not None and first.time - info.zero_s <= start_s - _LEAD_S[0] / 2:
+                yield first
+                yield from frames
+                return
+    with opened(info.path) as container:
+        stream = choose_stream(container, kind)
+        if stream is not None:
+            if kind == "video":
+                stream.thread_type = "AUTO"
+            yield from container.decode(stream)
 
 
 class AudioChunks:
-    """Iterates a file's sound as mono at `sample_rate`, without a gap from second 0 of the file.
+    """Iterates a file's sound as mono at `sample_rate`, without a gap from second 0 of the file, or of the part, on.
+
+    A part has the very samples that the whole file has there where timestamps count samples (MP4, WAV, FLAC); in Matroska,
+    which rounds them, they may be shifted by up to 1 ms. Codecs that fill in noise (AAC) fill in another.
+
+    Args:
+        source: the file.
+        sample_rate: Hz.
+        start_s, end_s: the part to read, seconds since the start of the file; `end_s` None reads to its end.
 
     Attributes:
-        end_s: seconds since the start of the file of the last sample yielded so far.
+        end_s: seconds since the start (of the part) of the last sample yielded so far.
         problem: a sentence, or None.
     """
 
-    def __init__(self, source: str | Path | MediaInfo, sample_rate: int) -> None:
+    def __init__(
+        self, source: str | Path | MediaInfo, sample_rate: int, start_s: float = 0.0, end_s: float | None = None
+    ) -> None:
         self.info = source if isinstance(source, MediaInfo) else probe(source)
         self.sample_rate = sample_rate
         self.problem: str | None = None
-        self._position = 0  # samples yielded so far
+        self._start_s = start_s
+        self._first = round(start_s * sample_rate)
+        self._last = None if end_s is None else round(end_s * sample_rate)
+        self._position = self._first  # in the file, in samples
+        self._given = 0
 
     @property
     def end_s(self) -> float:
         """Seconds of sound yielded so far."""
-        return self._position / self.sample_rate
+        return self._given / self.sample_rate
 
     def __iter__(self) -> Iterator[AudioChunk]:
-        self._position = 0
+        self._position, self._given = self._first, 0
         if self.info.audio is None:
             return
         for chunk in self._chunks():
-            self._position += len(chunk.samples)
-            yield chunk
+            begin, self._position = self._position, self._position + len(chunk.samples)
+            after = len(chunk.samples) if self._last is None else max(0, self._last - begin)
+            samples = chunk.samples[max(0, self._first - begin) : after]
+            if len(samples):
+                self._given += len(samples)
+                yield AudioChunk(samples, chunk.decoded)
+            if self._last is not None and self._position >= self._last:
+                return
 
     def _chunks(self) -> Iterator[AudioChunk]:
         info, rate = self.info, self.sample_rate
+        assert info.audio is not None
         clock = StreamClock(info.zero_s, info.duration_s or None)
-        resampler: _Resampler | None = None
-        with opened(info.path) as container:
-            stream = choose_stream(container, "audio")
-            if stream is None:
-                return
-            try:
-                for frame in container.decode(stream):
-                    expected_s = self.end_s if resampler is None else resampler.end_s
-                    time_s = clock.place(frame.time, expected_s)
-                    # Overlap: these samples were heard already. Dropping whole frames brings the stream back in step.
-                    if time_s < expected_s - _AUDIO_TOLERANCE_S:
-                        continue
-                    is_gap = time_s > expected_s + _AUDIO_TOLERANCE_S
-                    if resampler is not None and (is_gap or not resampler.fits(frame)):
-                        yield from resampler.flush()
-                        resampler = None
-                    if resampler is None:
-                        yield from self._silence(round(time_s * rate) - self._position)
-                        resampler = _Resampler(frame, rate, self.end_s)
-                    yield from resampler.feed(frame)
-            except DECODE_ERRORS:
-                self.problem = f"the audio is damaged at {self.end_s:.2f} s: the audio stream is masked from there on"
-            if resampler is not None:
-                yield from resampler.flush()
+        resampler: Resampler | None = None
+        is_first = True
+        try:
+            for frame in _decoded(info, "audio", self._start_s):
+                expected_s = self._position / rate if resampler is None else resampler.end_s
+                time_s = clock.place(frame.time, 0.0 if is_first else expected_s)
+                if is_first and time_s < self._start_s:
+                    self._position, missing = grid(info.audio, frame.sample_rate, rate, time_s)
+                    resampler = Resampler(frame, rate, self._position / rate)
+                    if missing:
+                        yield from resampler.feed(silence_like(frame, missing))
+                    expected_s = resampler.end_s
+                is_first = False
+                # Overlap: these samples were heard already. Dropping whole frames brings the stream back in step.
+                if time_s < expected_s - _AUDIO_TOLERANCE_S:
+                    continue
+                is_gap = time_s > expected_s + _AUDIO_TOLERANCE_S
+                if resampler is not None and (is_gap or not resampler.fits(frame)):
+                    yield from resampler.flush()
+                    resampler = None
+                if resampler is None:
+                    yield from self._silence(round(time_s * rate) - self._position)
+                    resampler = Resampler(frame, rate, self._position / rate)
+                yield from resampler.feed(frame)
+        except DECODE_ERRORS:
+            damaged_s = self._position / rate
+            self.problem = f"the audio is damaged at {damaged_s:.2f} s: the audio stream is masked from there on"
+        if resampler is not None:
+            yield from resampler.flush()
 
     def _silence(self, count: int) -> Iterator[AudioChunk]:
         piece = max(1, round(_FILL_S * self.sample_rate))
         while count > 0:
             yield AudioChunk(np.zeros(min(piece, count), np.float32), decoded=False)
             count -= piece
-
-
-class _Resampler:
-    """Resamples one unbroken stretch of frames that share a format, and counts how far it has come."""
-
-    def __init__(self, frame: Any, rate: int, start_s: float) -> None:
-        # 32-bit integers, because to floating point FFmpeg adds channels up to 3 dB louder than their mean.
-        self._resampler = av.AudioResampler(format="s32", layout="mono", rate=rate)
-        self._format = _signature(frame)
-        self._rate = rate
-        self._fed = 0  # input samples
-        self._start_s = start_s
-        self._given = 0  # output samples
-
-    @property
-    def end_s(self) -> float:
-        """Where the next frame belongs, in seconds since the start of the file."""
-        return self._start_s + self._fed / self._format[2]
-
-    def fits(self, frame: Any) -> bool:
-        return _signature(frame) == self._format
-
-    def feed(self, frame: Any) -> Iterator[AudioChunk]:
-        # Timestamps were dealt with by the caller; the resampler must not act on them as well.
-        frame.pts = self._fed
-        frame.time_base = Fraction(1, self._format[2])
-        self._fed += frame.samples
-        yield from self._taken(self._resampler.resample(frame))
-
-    def flush(self) -> Iterator[AudioChunk]:
-        if self._fed:
-            yield from self._taken(self._resampler.resample(None))
-
-    def _taken(self, frames: list[Any]) -> Iterator[AudioChunk]:
-        for frame in frames:
-            samples = frame.to_ndarray()[0]
-            # The resampler's tail must not push what follows out of its place.
-            samples = samples[: max(0, round(self._fed * self._rate / self._format[2]) - self._given)]
-            self._given += len(samples)
-            if len(samples):
-                yield AudioChunk((samples / 2.0**31).astype(np.float32), decoded=True)
-
-
-def _signature(frame: Any) -> tuple[str, str, int]:
-    return frame.format.name, frame.layout.name, frame.sample_rate

@@ -1,4 +1,4 @@
-"""A media file as aligned sub-sequences: face crops and sound of the same stretch of time, what is missing marked.
+"""Media as aligned sub-sequences: face crops and sound of the same stretch of time, what is missing marked.
 
 Nothing is held longer than it takes to settle a sub-sequence, so memory does not grow with the length of the file.
 """
@@ -18,7 +18,9 @@ from affectzoo.media.audio import SILENCE_PEAK, sample_count
 from affectzoo.media.crops import crop_face
 from affectzoo.media.decode import AudioChunks, Frame, MediaInfo, VideoFrames, probe
 from affectzoo.media.faces import Detector, detect_reduced
+from affectzoo.media.pictures import Picture, Pictures
 from affectzoo.media.prefetch import prefetch
+from affectzoo.media.subsequences import FaceCrops, SubSequence, fill_slots
 from affectzoo.media.tracks import FaceTracker, TrackSettings
 from affectzoo.media.windows import sample_slots, subsequence_count, subsequence_times
 
@@ -31,51 +33,10 @@ _PADDING_S = 0.05
 
 
 @dataclass(slots=True)
-class FaceCrops:
-    """One face in one sub-sequence.
-
-    Attributes:
-        crops: `[T, H, W, 3]` uint8 RGB; a slot without the face repeats the nearest slot with it.
-        present: `[T]` bool, true where the slot shows the face itself.
-        frames: how many different video frames fill the slots; under T where the video is slow, too.
-        box: `[4]` float32, mean of x0, y0, x1, y1 over the present slots, in pixels of the frame as displayed.
-    """
-
-    crops: np.ndarray
-    present: np.ndarray
-    frames: int
-    box: np.ndarray
-
-
-@dataclass(slots=True)
-class SubSequence:
-    """A stretch of `seconds` of a file.
-
-    Attributes:
-        index: 0, 1, 2, ...; start_s, end_s: seconds since the start of the file. The last may reach beyond the file's end.
-        faces: face number -> crops; faces that are in none of the slots are left out.
-        audio: `[S]` float32 mono in -1..1, `round(seconds * sample_rate)` samples, zeros where there is none; None
-            where no audio was asked for.
-        audio_present: at least half of this sub-sequence has sound (of the part that lies in the file, where the file is
-            shorter than one sub-sequence), and it is not digital silence (a peak under -80 dBFS): a muted microphone says
-            nothing about a person.
-        frame_decoded: at least one slot has a video frame, with or without a face.
-    """
-
-    index: int
-    start_s: float
-    end_s: float
-    faces: dict[int, FaceCrops]
-    audio: np.ndarray | None
-    audio_present: bool
-    frame_decoded: bool
-
-
-@dataclass(slots=True)
 class _Sampled:
     """A chosen frame and the slots it serves; the unit that faces are followed through."""
 
-    frame: Frame
+    frame: Frame | Picture
     slots: list[int]
 
     @property
@@ -100,34 +61,41 @@ class _Sound:
 
 
 class MediaStream:
-    """Iterates the sub-sequences of one file. Each iteration decodes the file anew.
+    """Iterates the sub-sequences of one file, or of a part of it. Each iteration decodes the file anew.
 
     Args:
-        path: the file.
+        path: the file, or numbered pictures.
         seconds: length of a sub-sequence.
         frames: what the visual stream wants; None leaves the video alone.
         audio: what the audio stream wants; None leaves the sound alone.
-        detector: finds the faces; needed with `frames`.
+        detector: finds the faces; needed with `frames`, but for pictures, which without one are faces as they are.
+        start_s, end_s: the part to read, seconds since the start of the media; `end_s` None reads to the end. Times of
+            sub-sequences count from `start_s`.
+        sound: another file that holds the sound; both begin at second 0.
         detect_every, lost_after_s, max_gap_s, min_track_s: see `TrackSettings`.
 
     Attributes:
         info: what the file holds.
-        duration_s: seconds by the headers; once the iteration has ended, seconds decoded of the streams asked for.
+        duration_s: seconds (of the part) by the headers; once the iteration has ended, seconds decoded of what was
+            asked for.
         warnings: sentences about what is missing or damaged; complete once the iteration has ended.
 
     Raises:
         MediaError: the file cannot be used at all.
-        InputError: neither `frames` nor `audio`, or no detector.
+        InputError: neither `frames` nor `audio`, no detector, or a part that ends before it starts.
     """
 
     def __init__(
         self,
-        path: str | Path | MediaInfo,
+        path: str | Path | MediaInfo | Pictures,
         *,
         seconds: float,
         frames: FramesInput | None = None,
         audio: LogMelInput | WaveformInput | None = None,
         detector: Detector | None = None,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        sound: str | Path | MediaInfo | None = None,
         detect_every: int = 4,
         lost_after_s: float = 0.5,
         max_gap_s: float = 2.0,
@@ -135,21 +103,33 @@ class MediaStream:
     ) -> None:
         if frames is None and audio is None:
             raise InputError("a media stream needs a visual input, an audio input, or both")
-        if frames is not None and detector is None:
+        pictures = path if isinstance(path, Pictures) else None
+        if frames is not None and detector is None and pictures is None:
             raise InputError("a visual input needs a face detector; FullFrameDetector() takes the whole picture")
         if seconds <= 0:
             raise InputError(f"a sub-sequence must last longer than 0 seconds, not {seconds}")
-        self.info = path if isinstance(path, MediaInfo) else probe(path)
-        self.duration_s = self.info.duration_s
+        if start_s < 0 or (end_s is not None and end_s <= start_s):
+            raise InputError(f"a part must start at 0 s or later and end after it starts, not {start_s} to {end_s} s")
+        self.info = path.info if isinstance(path, Pictures) else path if isinstance(path, MediaInfo) else probe(path)
         self.seconds = seconds
-        self._frames, self._audio, self._detector = frames, audio, detector
-        self._settings = TrackSettings(detect_every, lost_after_s, max_gap_s, min_track_s)
+        self._pictures, self._start_s, self._end_s = pictures, start_s, end_s
+        self._heard = self.info if sound is None else sound if isinstance(sound, MediaInfo) else probe(sound)
+        last_s = max(self.info.duration_s, self._heard.duration_s)
+        self._declared_s = max(0.0, (last_s if end_s is None else min(last_s, end_s)) - start_s)
+        self.duration_s = self._declared_s
+        # A crop that is the whole picture has been given its margin by whoever cut it out.
+        whole = frames is not None and detector is None
+        self._frames = frames.model_copy(update={"margin": 0.0}) if frames is not None and whole else frames
+        self._audio, self._detector = audio, detector
+        # Pictures that were cut out one by one do not share coordinates: boxes cannot be interpolated between them.
+        self._settings = TrackSettings(1 if pictures else detect_every, lost_after_s, max_gap_s, min_track_s)
         self.warnings: list[str] = self._missing()
 
     def __iter__(self) -> Iterator[SubSequence]:
-        self.warnings, self.duration_s = self._missing(), self.info.duration_s
-        video = VideoFrames(self.info)
-        sound = AudioChunks(self.info, self._audio.sample_rate if self._audio is not None else 1)
+        self.warnings, self.duration_s = self._missing(), self._declared_s
+        part = (self._start_s, self._end_s)
+        video = VideoFrames(self.info, *part) if self._pictures is None else self._pictures.part(*part)
+        sound = AudioChunks(self._heard, self._audio.sample_rate if self._audio is not None else 1, *part)
         found = _Found()
         held: tuple[_Visual | None, _Sound | None] | None = None
         index = 0
@@ -159,27 +139,24 @@ class MediaStream:
                 yield found.note(self._join(index, *held, inside_s=self.seconds))
                 index += 1
             held = pair
-        self.duration_s = duration_s = max(video.end_s, sound.end_s) or self.info.duration_s
+        self.duration_s = duration_s = max(video.end_s, sound.end_s) or self._declared_s
         rest_s = duration_s - index * self.seconds
         if held is not None:
             if index == 0 or held[0] is not None or video.end_s == 0 or rest_s >= _PADDING_S:
                 yield found.note(self._join(index, *held, inside_s=min(self.seconds, rest_s)))
-        else:
+        elif self._start_s == 0 or self._declared_s > 0:
             # Nothing of the streams asked for decodes: the headers say how many masked rows the file has.
             for masked in range(subsequence_count(duration_s, self.seconds)):
                 yield self._join(masked, None, None, inside_s=self.seconds)
         self.warnings += self._damage(video, sound, duration_s) + self._emptiness(sound, found)
 
-    def _visuals(self, video: VideoFrames) -> Iterator[_Visual]:
+    def _visuals(self, video: VideoFrames | Pictures) -> Iterator[_Visual]:
         """The visual halves of sub-sequences 0, 1, 2, ... to the end of the video; none where there is no video."""
-        frames, detector = self._frames, self._detector
-        if frames is None or detector is None or self.info.video is None:
+        frames = self._frames
+        if frames is None or self.info.video is None:
             return
-        nominal_s = 1.0 / self.info.video.fps
-        chosen = (_Sampled(frame, slots) for frame, slots in sample_slots(video, self.seconds, frames.frames, nominal_s))
-        tracker = FaceTracker[_Sampled](lambda sampled: detect_reduced(detector, sampled.frame.rgb()), self._settings)
         current, index = _Visual(), 0
-        for sampled, boxes in tracker.follow(chosen):
+        for sampled, boxes in self._followed(video, frames):
             crops = {number: (crop_face(sampled.frame.rgb(), box, frames), box) for number, box in boxes.items()}
             for slot in sampled.slots:
                 while slot // frames.frames > index:
@@ -192,6 +169,24 @@ class MediaStream:
             for _ in range(index, max(index + 1, subsequence_count(video.end_s, self.seconds))):
                 yield current
                 current = _Visual()
+
+    def _followed(self, video: VideoFrames | Pictures, frames: FramesInput) -> Iterator[tuple[_Sampled, dict[int, np.ndarray]]]:
+        """The frames that are sampled, each with the boxes of its faces by number."""
+        detector = self._detector
+        if isinstance(video, Pictures):
+            slots = sample_slots(video, self.seconds, frames.frames, video.spacing_s, adapt=False)
+            chosen = (_Sampled(picture, served) for picture, served in slots if video.can_read(picture))
+        else:
+            assert self.info.video is not None
+            slots = sample_slots(video, self.seconds, frames.frames, 1.0 / self.info.video.fps)
+            chosen = (_Sampled(frame, served) for frame, served in slots)
+        if detector is None:
+            for sampled in chosen:
+                height, width = sampled.frame.rgb().shape[:2]
+                yield sampled, {0: np.array([0, 0, width, height], np.float32)}
+            return
+        tracker = FaceTracker[_Sampled](lambda sampled: detect_reduced(detector, sampled.frame.rgb()), self._settings)
+        yield from tracker.follow(chosen)
 
     def _sounds(self, sound: AudioChunks, found: _Found) -> Iterator[_Sound]:
         """The audible halves of sub-sequences 0, 1, 2, ... to the end of the sound; none where there is no sound."""
@@ -229,7 +224,7 @@ class MediaStream:
         visual = visual or _Visual()
         faces: dict[int, FaceCrops] = {}
         if self._frames is not None:
-            faces = {number: _fill_slots(slots, self._frames.frames) for number, slots in sorted(visual.faces.items())}
+            faces = {number: fill_slots(slots, self._frames.frames) for number, slots in sorted(visual.faces.items())}
         samples, audible = None, False
         if self._audio is not None:
             rate = self._audio.sample_rate
@@ -243,17 +238,27 @@ class MediaStream:
 
     def _missing(self) -> list[str]:
         sentences = list(self.info.problems)
-        if self._frames is not None and self.info.video is None and not any("video" in s for s in sentences):
+        if self._heard is not self.info:
+            sentences = [s for s in sentences if "visual stream" in s] + [
+                s for s in self._heard.problems if "audio stream" in s
+            ]
+        if self._frames is not None and self.info.video is None and not any("visual stream" in s for s in sentences):
             sentences.append("no video track: the visual stream is masked")
-        if self._audio is not None and self.info.audio is None and not any("audio" in s for s in sentences):
+        if self._audio is not None and self._heard.audio is None and not any("audio stream" in s for s in sentences):
             sentences.append("no audio track: the audio stream is masked")
         return sentences
 
-    def _damage(self, video: VideoFrames, sound: AudioChunks, duration_s: float) -> list[str]:
+    def _damage(self, video: VideoFrames | Pictures, sound: AudioChunks, duration_s: float) -> list[str]:
         sentences = [s for s in (video.problem, sound.problem) if s is not None]
-        declared_s = self.info.duration_s
+        declared_s = self._declared_s
+        if self._end_s is not None:
+            length_s = self._end_s - self._start_s
+            if not sentences and length_s - duration_s > max(_SHORT_S, _SHORT_SHARE * length_s):
+                sentences.append(f"the part should last {length_s:.1f} s but the file ends {duration_s:.1f} s into it")
+            return sentences
         whole = self._frames is not None and self._audio is not None
         if whole and not sentences and declared_s - duration_s > max(_SHORT_S, _SHORT_SHARE * declared_s):
+            declared_s, duration_s = self._start_s + declared_s, self._start_s + duration_s
             sentences.append(f"the file should last {declared_s:.1f} s but ends at {duration_s:.1f} s: it was cut short")
         return sentences
 
@@ -262,7 +267,7 @@ class MediaStream:
         if found.frame and not found.face:
             sentences.append("no face was found: the visual stream is masked")
         # Damage has been told already, and says better than the rest of the sound why nothing is heard.
-        if self._audio is not None and self.info.audio is not None and not found.sound and sound.problem is None:
+        if self._audio is not None and self._heard.audio is not None and not found.sound and sound.problem is None:
             if sound.end_s == 0:
                 what = "nothing of the audio track can be decoded"
             elif found.peak < SILENCE_PEAK:
@@ -287,18 +292,3 @@ class _Found:
         self.face |= bool(row.faces)
         self.sound |= row.audio_present
         return row
-
-
-def _fill_slots(slots: dict[int, tuple[np.ndarray, np.ndarray]], frames: int) -> FaceCrops:
-    """Slot -> (crop, box) to `FaceCrops` of `frames` slots, empty ones repeating the nearest (of two, the earlier)."""
-    held = np.array(sorted(slots))
-    nearest = held[np.abs(np.arange(frames)[:, None] - held[None, :]).argmin(axis=1)]
-    present = np.zeros(frames, dtype=bool)
-    present[held] = True
-    return FaceCrops(
-        crops=np.stack([slots[slot][0] for slot in nearest]),
-        present=present,
-        # One frame is one crop, whichever slots it serves.
-        frames=len({id(crop) for crop, _ in slots.values()}),
-        box=np.stack([slots[slot][1] for slot in held]).mean(axis=0, dtype=np.float32),
-    )

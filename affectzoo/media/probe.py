@@ -87,7 +87,7 @@ def probe(path: str | Path) -> MediaInfo:
     Raises:
         MediaError: no such file, a folder, empty, not media, or nothing of it decodes.
     """
-    file = _existing(Path(path))
+    file = existing(Path(path))
     video = _first_frame(file, "video")
     audio = _first_frame(file, "audio")
     problems = [
@@ -159,7 +159,8 @@ class _First:
 _UNDECODABLE = _First(None, 0.0, 0.0, "")
 
 
-def _existing(file: Path) -> Path:
+def existing(file: Path) -> Path:
+    """The file, where it is one that can be opened; raises `MediaError` where it is not."""
     if file.is_dir():
         raise MediaError(f"{file}: this is a folder; give the media files in it")
     if not file.exists():
@@ -188,10 +189,11 @@ def _first_frame(file: Path, kind: str) -> _First | None:
             return _UNDECODABLE
         start = stream.start_time * stream.time_base if stream.start_time is not None and stream.time_base else 0.0
         time_s = float(frame.time) if frame.time is not None else float(start)
-        return _First(frame, time_s, _frames_per_second(stream) if kind == "video" else 0.0, stream.codec_context.name)
+        return _First(frame, time_s, frames_per_second(stream) if kind == "video" else 0.0, stream.codec_context.name)
 
 
-def _frames_per_second(stream: Any) -> float:
+def frames_per_second(stream: Any) -> float:
+    """The average rate by the header of a video track; a usual value where it does not say."""
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
         if rate and _SLOWEST_FPS <= float(rate) <= _FASTEST_FPS:
             return float(rate)

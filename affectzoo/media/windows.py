@@ -56,7 +56,9 @@ def slot_time(slot: int, seconds: float, frames: int) -> float:
     return (slot + 0.5) * seconds / frames
 
 
-def sample_slots(items: Iterable[TimedT], seconds: float, frames: int, nominal_s: float) -> Iterator[tuple[TimedT, list[int]]]:
+def sample_slots(
+    items: Iterable[TimedT], seconds: float, frames: int, nominal_s: float, *, adapt: bool = True
+) -> Iterator[tuple[TimedT, list[int]]]:
     """Choose frames for the slots of the grid: each slot takes the frame nearest in time, if that is near enough.
 
     Near enough is `REACH_IN_SPACINGS` times the local frame spacing, so that a slow video fills its slots by repeating
@@ -64,9 +66,11 @@ def sample_slots(items: Iterable[TimedT], seconds: float, frames: int, nominal_s
     at a time.
 
     Args:
-        items: frames by strictly increasing `time_s`.
+        items: frames by strictly increasing `time_s`; those before 0 only tell the spacing, and the last of them is near the
+            first slots.
         seconds: length of a sub-sequence; `frames`: slots in it.
         nominal_s: frame spacing to assume before two frames are known, in seconds.
+        adapt: follow the spacing that is found; false keeps the nominal one, where frames are known to be missing.
 
     Yields:
         Each chosen frame once, with its slots in rising order; frames that serve no slot are left out.
@@ -99,7 +103,8 @@ def sample_slots(items: Iterable[TimedT], seconds: float, frames: int, nominal_s
             carried = take(item.time_s, item, reach_s)
             previous = item
             continue
-        spacing.add(item.time_s - previous.time_s)
+        if adapt:
+            spacing.add(item.time_s - previous.time_s)
         reach_s = REACH_IN_SPACINGS * spacing.seconds
         middle_s = (previous.time_s + item.time_s) / 2
         served = carried + take(middle_s, previous, reach_s)
@@ -112,7 +117,7 @@ def sample_slots(items: Iterable[TimedT], seconds: float, frames: int, nominal_s
         # The last frame is shown for as long as its neighbours and no longer: the file ends there.
         served = carried + take(previous.time_s + spacing.seconds, previous, reach_s)
         if served or not served_any:
-            yield previous, served or [int(previous.time_s * frames / seconds)]
+            yield previous, served or [max(0, int(previous.time_s * frames / seconds))]
 
 
 def _first_slot(time_s: float, seconds: float, frames: int) -> int:

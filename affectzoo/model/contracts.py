@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from affectzoo.config import ComponentConfig, FramesInput, LogMelInput, WaveformInput
+from affectzoo.config import ComponentConfig, FramesInput, LogMelInput, SignalInput, WaveformInput
 from affectzoo.errors import ConfigError, InputError
 
 
@@ -34,11 +34,12 @@ class Backbone(Component):
 
     Attributes:
         feature_dim: D.
-        input: what it wants to be fed. Visual: `[N, 3, T, H, W]`; log-mel: `[N, 1, M, F]`; waveform: `[N, S]`.
+        input: what it wants to be fed. Visual: `[N, 3, T, H, W]`; log-mel: `[N, 1, M, F]`; waveform: `[N, S]`;
+            signal: `[N, T, C]`.
     """
 
     feature_dim: int
-    input: FramesInput | LogMelInput | WaveformInput
+    input: FramesInput | LogMelInput | WaveformInput | SignalInput
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor: ...

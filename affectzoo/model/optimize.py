@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from affectzoo.config import FramesInput, LogMelInput, StreamInput
+from affectzoo.config import FramesInput, LogMelInput, SignalInput, StreamInput
 from affectzoo.errors import CheckpointError, InputError
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.checkpoint import DTYPES
@@ -248,11 +248,13 @@ def optimize(
 
 
 def example_input(declared: StreamInput | None, batch: int, device: torch.device | str) -> Tensor:
-    """Noise of the declared shape, the same at every call: `[N, 3, T, H, W]`, `[N, 1, M, F]` or `[N, S]`."""
+    """Noise of the declared shape, the same at every call: `[N, 3, T, H, W]`, `[N, 1, M, F]`, `[N, T, C]` or `[N, S]`."""
     if isinstance(declared, FramesInput):
         shape = (3, declared.frames, declared.height, declared.width)
     elif isinstance(declared, LogMelInput):
         shape = (1, declared.n_mels, declared.frames)
+    elif isinstance(declared, SignalInput):
+        shape = (declared.samples, declared.channels)
     else:
         assert declared is not None  # a built model declares every input
         shape = (declared.samples,)

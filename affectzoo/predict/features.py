@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from affectzoo.config import FramesInput, LogMelInput, StreamInput, WaveformInput
+from affectzoo.config import FramesInput, LogMelInput, SignalInput, StreamInput, WaveformInput
 from affectzoo.errors import InputError
 from affectzoo.media.audio import LogMel, prepare_waveform
 from affectzoo.media.crops import frames_to_tensor
@@ -67,8 +67,9 @@ def stream_inputs(model: AffectModel) -> tuple[FramesInput | None, LogMelInput |
     visual, audio = inputs.get("visual"), inputs.get("audio")
     if visual is not None and not isinstance(visual, FramesInput):
         raise InputError(f"the visual stream of this model wants {visual.kind}; from a media file it can be given frames")
-    if isinstance(audio, FramesInput):
-        raise InputError("the audio stream of this model wants frames; from a media file it can be given log-mel or waveform")
+    if isinstance(audio, FramesInput | SignalInput):
+        wants = f"the audio stream of this model wants {audio.kind}"
+        raise InputError(f"{wants}; from a media file it can be given log-mel or waveform")
     return visual, audio
 
 

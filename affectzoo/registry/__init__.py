@@ -26,6 +26,7 @@ list_temporals = lister("temporal")
 
 register_backbone = registrar("backbone", modality="any")
 register_block = registrar("block")
+register_dataset = registrar("dataset")
 register_detector = registrar("detector")
 register_fusion = registrar("fusion")
 register_temporal = registrar("temporal")
@@ -59,6 +60,7 @@ __all__ = [
     "register",
     "register_backbone",
     "register_block",
+    "register_dataset",
     "register_detector",
     "register_fusion",
     "register_temporal",

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from affectzoo.config import TrainConfig
 from affectzoo.data.windows import StreamedWindows, WindowDataset
 from affectzoo.errors import DataError
+from affectzoo.train.sampling import Groups, draw
 
 #: Seconds that a process that reads lives on after SIGTERM, if nobody ends it before.
 _REPRIEVE_S = 20
@@ -33,15 +34,26 @@ class Batches:
         workers: processes that read.
         seed: decides the order of every epoch.
         accelerator: which process this is.
+        groups: windows that take equal shares of an epoch (`affectzoo.train.sampling`); None reads every window once.
     """
 
-    def __init__(self, dataset: WindowDataset, *, batch_size: int, workers: int, seed: int, accelerator: Accelerator) -> None:
+    def __init__(
+        self,
+        dataset: WindowDataset,
+        *,
+        batch_size: int,
+        workers: int,
+        seed: int,
+        accelerator: Accelerator,
+        groups: Groups | None = None,
+    ) -> None:
         self.dataset, self.batch_size, self.seed, self.device = dataset, batch_size, seed, accelerator.device
+        self.groups, self.count = groups, len(dataset) if groups is None else sum(map(len, groups))
         self.process, self.processes = accelerator.process_index, accelerator.num_processes
-        self._plan: list[list[int]] = []
+        self._planned = _Planned()
         self._loader: DataLoader[Any] = DataLoader(
             dataset,
-            batch_sampler=_Planned(self),
+            batch_sampler=self._planned,
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=accelerator.device.type == "cuda",
@@ -56,14 +68,17 @@ class Batches:
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        return math.ceil(len(self.dataset) / (self.batch_size * self.processes))
+        return math.ceil(self.count / (self.batch_size * self.processes))
 
     def epoch(self, number: int, start: int = 0) -> Iterator[dict[str, Any]]:
         """The batches of epoch `number` from `start` on; what stands before is never read."""
-        order = torch.randperm(len(self.dataset), generator=torch.Generator().manual_seed(self._epoch_seed(number))).tolist()
+        order = torch.randperm(self.count, generator=torch.Generator().manual_seed(self._epoch_seed(number))).tolist()
+        if self.groups is not None:
+            drawn = draw(self.groups, self.seed, number)
+            order = [drawn[place] for place in order]
         size = self.batch_size * self.processes
         mine = [order[i + self.process * self.batch_size : i + size][: self.batch_size] for i in range(0, len(order), size)]
-        self._plan = [part or order[:1] for part in mine[start:]]
+        self._planned.plan = [part or order[:1] for part in mine[start:]]
         for part, batch in zip(mine[start:], self._loader, strict=True):
             if not part:
                 batch["valid"] = torch.zeros_like(batch["valid"])
@@ -149,14 +164,14 @@ class _Endless(IterableDataset[dict[str, Any]]):
 class _Planned:
     """The lists of indices that the current epoch reads; `DataLoader` iterates it anew for each."""
 
-    def __init__(self, batches: Batches) -> None:
-        self._batches = batches
+    def __init__(self) -> None:
+        self.plan: list[list[int]] = []
 
     def __iter__(self) -> Iterator[list[int]]:
-        return iter(self._batches._plan)
+        return iter(self.plan)
 
     def __len__(self) -> int:
-        return len(self._batches._plan)
+        return len(self.plan)
 
 
 def evaluation_loader(dataset: WindowDataset, settings: TrainConfig) -> DataLoader[Any]:

@@ -22,12 +22,13 @@ REGRESSION = {name: REGRESSION_METRICS[name] for name in ("ccc", "mae", "rmse", 
 
 @dataclass(frozen=True)
 class SplitPredictions:
-    """All W windows of a split, on the CPU.
+    """Predictions of a split beside their labels, on the CPU: `[...]` is `[W, L]` for windows as they were gathered, `[S]` for
+    the steps of clips in order or for whole recordings.
 
     Attributes:
-        prediction, label: `[W, L, K]`, of sub-sequences: not pooled.
-        valid: `[W, L]` bool, labels that count; present: `[W, L]` bool, steps at which any modality is.
-        row, step: `[W]` and `[W, L]`; the clip a window comes from, and its sub-sequences there.
+        prediction, label: `[..., K]`; of windows as the model gives them, else classes as probabilities.
+        valid: `[...]` bool, labels that count; present: `[...]` bool, where any modality is.
+        row: `[W]` or `[S]`, the clip; step: `[...]`, the sub-sequence there (of a recording its first).
     """
 
     prediction: Tensor
@@ -37,27 +38,9 @@ class SplitPredictions:
     row: Tensor
     step: Tensor
 
-
-@dataclass(frozen=True)
-class Series:
-    """S predictions beside their labels, on the CPU: the steps of clips in order, or whole recordings.
-
-    Attributes:
-        prediction, label: `[S, K]`; classes as probabilities.
-        valid: `[S]` bool, labels that count; present: `[S]` bool, where any modality is.
-        row, step: `[S]`; the clip, and the sub-sequence there (of a recording its first).
-    """
-
-    prediction: Tensor
-    label: Tensor
-    valid: Tensor
-    present: Tensor
-    row: Tensor
-    step: Tensor
-
-    def at(self, chosen: Tensor) -> Series:
-        """Those that `chosen`, a mask or indices, picks."""
-        return Series(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+    def at(self, chosen: Tensor) -> SplitPredictions:
+        """Those that `chosen`, a mask or indices of the first dim, picks."""
+        return SplitPredictions(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
 
 @torch.no_grad()
@@ -87,7 +70,7 @@ def predict_split(
     return SplitPredictions(**{name: torch.cat(parts) for name, parts in gathered.items()})
 
 
-def by_step(predictions: SplitPredictions, targets: Sequence[TargetConfig]) -> Series:
+def by_step(predictions: SplitPredictions, targets: Sequence[TargetConfig]) -> SplitPredictions:
     """Every step of every clip once, by clip and time; windows that share a step are averaged, as in prediction."""
     row = predictions.row.long().unsqueeze(1).expand_as(predictions.step)
     place = row * (int(predictions.step.max()) + 1) + predictions.step
@@ -101,7 +84,7 @@ def by_step(predictions: SplitPredictions, targets: Sequence[TargetConfig]) -> S
         kept[owner] = flat  # windows agree on all but the prediction
         return kept
 
-    return Series(
+    return SplitPredictions(
         prediction=summed / windows.unsqueeze(1),
         label=once(predictions.label),
         valid=once(predictions.valid),
@@ -111,12 +94,12 @@ def by_step(predictions: SplitPredictions, targets: Sequence[TargetConfig]) -> S
     )
 
 
-def by_recording(steps: Series, how: str) -> Series:
+def by_recording(steps: SplitPredictions, how: str) -> SplitPredictions:
     """The recordings that have a valid step: prediction and label pooled by `how` over the steps that count.
 
     As in prediction, a step without any input has no say, unless there is no other.
     """
-    pooled: list[Series] = []
+    pooled: list[SplitPredictions] = []
     for row in steps.row.unique():
         mine = (steps.row == row) & steps.valid
         seen = mine & steps.present
@@ -126,7 +109,9 @@ def by_recording(steps: Series, how: str) -> Series:
             pooled.append(replace(counted.at(torch.tensor([0])), prediction=prediction, label=label))
     if not pooled:
         return steps.at(torch.zeros(0, dtype=torch.long))
-    return Series(**{field.name: torch.cat([getattr(one, field.name) for one in pooled]) for field in fields(Series)})
+    return SplitPredictions(
+        **{field.name: torch.cat([getattr(one, field.name) for one in pooled]) for field in fields(SplitPredictions)}
+    )
 
 
 def scores(predictions: SplitPredictions, targets: Sequence[TargetConfig], pool: str | None = None) -> dict[str, float]:
@@ -165,7 +150,7 @@ def target_columns(targets: Sequence[TargetConfig]) -> dict[str, slice]:
     return columns
 
 
-def _metrics(series: Series, valid: Tensor, targets: Sequence[TargetConfig]) -> dict[str, float]:
+def _metrics(series: SplitPredictions, valid: Tensor, targets: Sequence[TargetConfig]) -> dict[str, float]:
     result: dict[str, float] = {}
     chosen: list[float] = []
     columns = target_columns(targets)

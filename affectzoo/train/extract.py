@@ -16,7 +16,7 @@ from accelerate.utils import gather_object, set_seed
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from affectzoo.config import ComponentConfig, DataConfig, FramesInput, ModelConfig, StreamConfig
+from affectzoo.config import ComponentConfig, DataConfig, FramesInput, ModelConfig, SignalInput, StreamConfig
 from affectzoo.data.feature_store import (
     StoreConfig,
     StoredSplit,
@@ -90,6 +90,8 @@ def encoders_of_backbones(
     backbones: dict[str, Backbone] = {}
     for component in given:
         backbone = build("backbone", ComponentConfig.parse(component, where="--backbone"))
+        if isinstance(backbone.input, SignalInput):
+            raise ConfigError(f"{component} takes a signal, and only a model says which: give --model")
         modality = "visual" if isinstance(backbone.input, FramesInput) else "audio"
         if modality in backbones:
             first, second = (b.component.name for b in (backbones[modality], backbone) if b.component)

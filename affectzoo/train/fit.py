@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from affectzoo.config import ExperimentConfig
+from affectzoo.config import ExperimentConfig, StreamInput
 from affectzoo.data.windows import WindowDataset
 from affectzoo.errors import ConfigError, DataError
 from affectzoo.files import write_json
@@ -46,7 +46,7 @@ class Fit:
         learner: the model with its objective.
         batches: of the training split.
         validation: the split that decides on the best epoch.
-        frames: modalities whose inputs are face crops.
+        inputs: modality -> what its tensor is, for `augment`; empty where all are features.
         folder: of the run.
         accelerator: of this process.
         identity: of the data, for `Checkpoints`.
@@ -58,14 +58,14 @@ class Fit:
         learner: Learner,
         batches: Batches | StreamedBatches,
         validation: WindowDataset,
-        frames: set[str],
+        inputs: Mapping[str, StreamInput],
         folder: Path,
         accelerator: Accelerator,
         identity: Mapping[str, Any],
         say: Callable[[str], None],
     ) -> None:
         self.experiment, self.settings, self.accelerator = experiment, experiment.train, accelerator
-        self.model, self.batches, self.frames, self.folder = learner.model, batches, frames, folder
+        self.model, self.batches, self.inputs, self.folder = learner.model, batches, inputs, folder
         settings = self.settings
         optimizer = torch.optim.AdamW(parameter_groups(learner, settings.weight_decay), lr=settings.lr)  # pyright: ignore[reportArgumentType]
         self.learner, self.optimizer, self.validation = accelerator.prepare(
@@ -161,7 +161,7 @@ class Fit:
             since = time.perf_counter()
 
     def _prepare(self, batch: dict[str, Any]) -> Counted:
-        batch = augment(batch, self.frames, self.settings, self.draws)
+        batch = augment(batch, self.inputs, self.settings, self.draws)
         return batch, counted(batch, self.model)
 
     def _agree(self, window: list[Counted], stop: bool) -> tuple[torch.Tensor, int, bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from affectzoo.config import ExperimentConfig, FramesInput
+from affectzoo.config import ExperimentConfig, ModelConfig, StreamInput
 from affectzoo.data.feature_store import check_weights
 from affectzoo.data.schema import IDENTITY, SPLITS
 from affectzoo.data.windows import (
@@ -27,6 +28,7 @@ from affectzoo.errors import ConfigError, DataError
 from affectzoo.files import write_json
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.objectives.losses import Objective, balanced_weights
+from affectzoo.train.augment import check_augment, effective
 from affectzoo.train.batches import Batches, StreamedBatches, evaluation_loader
 from affectzoo.train.evaluate import predict_split, scores, subjects_of
 from affectzoo.train.features import OnFeatures, encode_windows
@@ -42,6 +44,7 @@ from affectzoo.train.runs import (
     run_folder,
     write_config,
 )
+from affectzoo.train.sampling import check_sampling, groups_of
 from affectzoo.train.splits import dataset_of, load_rows, no_clips
 from affectzoo.train.start import checkpoint_activations, freeze, start_from
 from affectzoo.train.watch.watch import accelerator_for
@@ -87,8 +90,10 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
         say(f"{folder} has ended; its result is taken")
         return result
     refuse_to_overwrite(experiment, resume, accelerator)
-    raw_test, single = datasets["test"], {}
+    raw_test, single, inputs = datasets["test"], {}, inputs_of(model.config)
     for name, alone in stream_experiments(experiment).items():
+        changes = effective(alone.train.augment, {name: inputs[name]}, model.config.sequence.length)
+        alone = alone.model_copy(update={"train": alone.train.model_copy(update={"augment": changes})})
         if not is_done(alone, accelerator):
             say(f"training {name} alone: {run_folder(alone)}")
         train(alone, accelerator, resume=True)
@@ -105,7 +110,6 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
         model.backbones.requires_grad_(False)
     if experiment.train.activation_checkpointing:
         checkpoint_activations(model)
-    frames = {name for name, stream in model.config.streams.items() if isinstance(stream.input, FramesInput)}
     learner = Learner(
         model,
         objective_of(experiment, training, model),
@@ -115,9 +119,8 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
     # Equal weights on every process, unequal dropout.
     set_seed(experiment.seed, device_specific=True)
     batches = batches_of(experiment, training, model, accelerator)
-    fit = Fit(
-        experiment, learner, batches, datasets["val"], set() if on_features else frames, folder, accelerator, identity, say
-    )
+    changed = {} if on_features else inputs
+    fit = Fit(experiment, learner, batches, datasets["val"], changed, folder, accelerator, identity, say)
     best_epoch = fit.run(resume=resume, begin=lambda: write_config(experiment, model, accelerator))
 
     best = AffectModel.from_folder(folder / "model").to(accelerator.device)
@@ -148,17 +151,26 @@ def check(experiment: ExperimentConfig) -> None:
     for name, settings in (("train", experiment.train), ("pretrain", experiment.pretrain)):
         if settings is not None and (settings.window_hop or 1) > length:
             raise ConfigError(f"{name}.window_hop {settings.window_hop} is longer than a window of {length} steps")
+        if settings is not None:
+            check_sampling(settings.sampling, experiment.model.targets, name)
     dataset_of(experiment.data, experiment.model)
     if experiment.pretrain is not None:
-        if experiment.train.horizontal_flip:
-            raise ConfigError("train.horizontal_flip has no effect on features: set it under pretrain, where crops are seen")
+        if asked := experiment.train.augment.asked():
+            raise ConfigError(
+                f"train.augment.{asked[0]} has no effect on features: set it under pretrain, where inputs are read"
+            )
         if experiment.train.activation_checkpointing:
             raise ConfigError("train.activation_checkpointing has no effect on features: set it under pretrain")
         if experiment.pretrain.modality_dropout:
             raise ConfigError("pretrain.modality_dropout has no effect on a stream alone: set it under train")
         if experiment.init is not None:
             raise ConfigError("init and pretrain both say where the backbones come from: leave one of them out")
-        AffectModel(experiment.model)
+        check_augment(experiment.pretrain.augment, inputs_of(AffectModel(experiment.model).config), length, "pretrain")
+
+
+def inputs_of(config: ModelConfig) -> dict[str, StreamInput]:
+    """Modality -> its input, of a complete config."""
+    return {name: stream.input for name, stream in config.streams.items() if stream.input is not None}
 
 
 def evaluate(
@@ -193,7 +205,7 @@ def load_splits(experiment: ExperimentConfig, model: AffectModel, accelerator: A
         if blank:
             found = f"{len(blank)} of {len(dataset.clip_ids)} clips have no valid label, {blank[0]!r} among them"
             accelerator.print(f"{split}: {found}", flush=True)
-    check_fit(experiment, datasets["train"])
+    check_fit(experiment, datasets["train"], inputs_of(model.config))
     if [target.name for target in model.config.targets] == [IDENTITY]:
         return datasets  # whose classes are the people: they must be the same in every split
     people = {split: set(data.subjects) for split, data in datasets.items() if isinstance(data, WindowDataset)}
@@ -203,8 +215,10 @@ def load_splits(experiment: ExperimentConfig, model: AffectModel, accelerator: A
     return datasets
 
 
-def check_fit(experiment: ExperimentConfig, dataset: WindowDataset | StreamedWindows) -> None:
-    """Refuse settings that do not fit the training split.
+def check_fit(
+    experiment: ExperimentConfig, dataset: WindowDataset | StreamedWindows, inputs: Mapping[str, StreamInput]
+) -> None:
+    """Refuse settings that do not fit the training split or the model's inputs.
 
     Raises:
         ConfigError: they would fail, or be ignored.
@@ -219,14 +233,21 @@ def check_fit(experiment: ExperimentConfig, dataset: WindowDataset | StreamedWin
             raise ConfigError("the training split is streamed, and a stream has one reader: set train.workers to 1 or 0")
         if settings.class_balance:
             raise ConfigError("train.class_balance needs the labels of the whole training split, and this one is streamed")
+        if settings.sampling != "windows":
+            raise ConfigError(
+                f"train.sampling: {settings.sampling} needs the labels of the whole training split, and this one is streamed"
+            )
     elif settings.epoch_steps is not None:
         raise ConfigError("train.epoch_steps is for a training split that is streamed; this one has an end: leave it out")
     if dataset.on_features:
-        for key in ("horizontal_flip", "activation_checkpointing"):
-            if getattr(settings, key):
-                raise ConfigError(f"train.{key} has no effect on features: leave it out")
+        idle = [f"augment.{option}" for option in settings.augment.asked()]
+        if settings.activation_checkpointing:
+            idle.append("activation_checkpointing")
+        if idle:
+            raise ConfigError(f"train.{idle[0]} has no effect on features: leave it out")
         if experiment.pretrain is not None:
             raise ConfigError("pretrain trains backbones, and this dataset holds features of theirs: leave pretrain out")
+    check_augment(settings.augment, inputs, dataset.length, "train")
 
 
 def batches_of(
@@ -244,7 +265,12 @@ def batches_of(
             accelerator=accelerator,
         )
     return Batches(
-        dataset, batch_size=settings.batch_size, workers=settings.workers, seed=experiment.seed, accelerator=accelerator
+        dataset,
+        batch_size=settings.batch_size,
+        workers=settings.workers,
+        seed=experiment.seed,
+        accelerator=accelerator,
+        groups=groups_of(dataset, settings.sampling),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from affectzoo.config import DataConfig, ExperimentConfig, ModelConfig
+from affectzoo.data.corpus_windows import builder_of
 from affectzoo.data.schema import SPLITS
 from affectzoo.data.windows import WindowDataset, check_labels, windows_over
 from affectzoo.errors import AffectzooError, DataError, InputError, UnknownNameError
@@ -21,11 +22,20 @@ from affectzoo.train.experiment import apply_override, read_experiment
 def dataset_of(data: DataConfig, config: ModelConfig) -> tuple[Entry, dict[str, Any]]:
     """The registry entry of a dataset and the full arguments of its builder, every key checked."""
     entry = registry().find("dataset", data.name)
-    return entry, check_arguments(entry.resolve(), {"config": config}, dict(data.config), f"dataset {entry.name!r}")
+    builder = builder_of(entry.resolve())
+    return entry, check_arguments(builder, {"config": config}, dict(data.config), f"dataset {entry.name!r}")
 
 
-def load_rows(data: DataConfig, config: ModelConfig, accelerator: Accelerator) -> Mapping[str, Any]:
+def load_rows(
+    data: DataConfig, config: ModelConfig, accelerator: Accelerator, splits: Sequence[str] = SPLITS
+) -> Mapping[str, Any]:
     """Split -> prepared rows for the model's inputs; the main process prepares them, the others read its cache.
+
+    Args:
+        data: the dataset.
+        config: the model's.
+        accelerator: of this process.
+        splits: the wanted ones; those that a dataset lacks are left out, and a corpus prepares no others.
 
     Raises:
         DataError: the builder failed; the sentence holds its reason.
@@ -34,7 +44,8 @@ def load_rows(data: DataConfig, config: ModelConfig, accelerator: Accelerator) -
     entry, arguments = dataset_of(data, config)
     try:
         with accelerator.main_process_first():
-            return entry.resolve()(config=config, **arguments)
+            rows = builder_of(entry.resolve())(config=config, **arguments)
+            return {split: rows[split] for split in splits if split in rows}
     except AffectzooError:
         raise
     except Exception as error:
@@ -61,7 +72,7 @@ def load_split(data: DataConfig, config: ModelConfig, split: str, accelerator: A
     """
     if split not in SPLITS:
         raise InputError(f"there is no split {split!r}; use {', '.join(SPLITS)}")
-    rows = load_rows(data, config, accelerator)
+    rows = load_rows(data, config, accelerator, splits=(split,))
     if split in rows and not hasattr(rows[split], "__len__"):
         raise DataError(f"the split {split} of dataset {data.name!r} is streamed; only a split that is on disk is evaluated")
     if split not in rows or not len(rows[split]):

@@ -14,12 +14,11 @@ from typer.testing import CliRunner
 
 from affectzoo.cli import demo_dataset
 from affectzoo.cli.app import app
-from affectzoo.data.folder import read_metadata
+from affectzoo.data.folder import AvFolder
 from affectzoo.data.rendered import RenderedClip, write_clip
 from affectzoo.media.probe import probe
-from affectzoo.model.build import check_arguments
-from affectzoo.registry import registry
 from affectzoo.train.experiment import read_experiment
+from affectzoo.train.splits import dataset_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTION = re.search(r"## Train and fine-tune\n(.*?)\n## ", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -49,12 +48,12 @@ def test_a_folder_of_unseen_people_with_labels(affect, tmp_path):
     folder = tmp_path / "a b" / "data"
     assert outcome.out.startswith(f"{folder}: 5 clips (1 train, 2 val, 2 test) in ")
     config = read_experiment(ROOT / "recipes" / "finetune-folder.yaml").model
-    recordings = read_metadata(folder, config.targets)
+    recordings = AvFolder(folder, targets=list(config.targets)).clips()
     assert len({recording.subject for recording in recordings}) == 5
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["metadata.csv", *(f"person0{n}.{kind}" for n in range(5) for kind in ("csv", "mp4"))]
     )
-    info = probe(recordings[4].path)
+    info = probe(recordings[4].video)
     assert info.video is not None
     assert info.audio is not None
     assert info.duration_s == pytest.approx(5, abs=0.2)  # the sound ends with a whole block of the codec
@@ -72,8 +71,8 @@ def test_what_it_says_to_run_next_can_be_run(affect, tmp_path):
     commands = [re.split(r"\s{2,}", line.strip())[1].split() for line in outcome.out.splitlines()[1:]]
     assert [command[:2] for command in commands] == [["affectzoo", "train"], ["affectzoo", "evaluate"]]
     experiment = read_experiment(ROOT / commands[0][2], commands[0][3:])
-    assert experiment.data.config["folder"] == str(tmp_path / "data")
-    assert commands[1][2:] == ["jca-rendered", "av-folder", f"folder={tmp_path / 'data'}"]
+    assert experiment.data.config["root"] == str(tmp_path / "data")
+    assert commands[1][2:] == ["jca-rendered", "av-folder", f"root={tmp_path / 'data'}"]
 
 
 @pytest.mark.parametrize("arguments", [("--clips", "4"), ("--seconds", "1")])
@@ -103,8 +102,7 @@ def test_a_command_of_the_readme_is_understood(command, monkeypatch):
     assert isinstance(given, tuple)
     if command[1] == "train":
         experiment = read_experiment(*given)
-        builder = registry().find("dataset", experiment.data.name).resolve()
-        check_arguments(builder, {"config": experiment.model}, dict(experiment.data.config), "data")
+        dataset_of(experiment.data, experiment.model)
     for word in command[2:]:
         assert not word.endswith(".yaml") or Path(word).is_file(), word
 
@@ -123,7 +121,7 @@ def test_the_fine_tuned_model_and_its_run_folder(affect, tmp_path, monkeypatch):
         lines.append(f"{number}.mp4,{number},{split}")
     (tmp_path / "data" / "metadata.csv").write_text("\n".join(lines))
     monkeypatch.chdir(tmp_path)
-    options = ["folder=data", "detector=full-frame", "cache_dir=cache"]
+    options = ["root=data", "detector=full-frame", "cache_dir=cache"]
     recipe = ROOT / "recipes" / "finetune-folder.yaml"
     outcome = affect("train", recipe, "train.epochs=1", *(f"data.config.{option}" for option in options))
     assert outcome.code == 0, outcome.err

@@ -155,9 +155,9 @@ def test_a_folder_that_is_a_file_and_names_that_are_none_are_refused(affect, tin
 def test_a_split_without_labels_and_a_broken_model_are_refused(
     affect, tiny_model, options, tmp_path, monkeypatch, spoil, words
 ):
-    from affectzoo.train.report import assess
+    from affectzoo.train.report import predicted
 
-    real = assess._predicted
+    real = predicted.predict_steps
 
     def spoilt(*arguments):
         steps, times_s = real(*arguments)
@@ -167,7 +167,7 @@ def test_a_split_without_labels_and_a_broken_model_are_refused(
             steps.prediction[3, 0] = float("nan")
         return steps, times_s
 
-    monkeypatch.setattr(assess, "_predicted", spoilt)
+    monkeypatch.setattr(predicted, "predict_steps", spoilt)
     outcome = affect("evaluate", tiny_model, "rendered", *options, "--out", tmp_path)
     assert outcome.code == 2
     assert len(outcome.complaints) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import wave
 from pathlib import Path
@@ -14,15 +15,17 @@ import pytest
 import torch
 
 from affectzoo.config import FramesInput, LogMelInput, ModelConfig, WaveformInput
-from affectzoo.data import folder_windows
-from affectzoo.data.folder import build
+from affectzoo.data import clip_media
+from affectzoo.data.annotations import read_annotations
+from affectzoo.data.corpus_windows import builder_of
+from affectzoo.data.folder import AvFolder
 from affectzoo.data.rendered import RenderedClip, write_clip
+from affectzoo.data.table import read_table
 from affectzoo.data.windows import WindowDataset, check_labels
 from affectzoo.errors import ConfigError, DataError, UnknownNameError
 from affectzoo.media.audio import LogMel
 from affectzoo.media.detectors.full_frame import FullFrameDetector
-from affectzoo.media.pipeline import FaceCrops, MediaStream, SubSequence
-from affectzoo.media.probe import probe
+from affectzoo.media.pipeline import MediaStream
 from affectzoo.registry import registry
 
 FRAMES = FramesInput(frames=2, height=16, width=16)
@@ -71,7 +74,13 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def load(folder: Path, config: ModelConfig | None = None, **given: Any) -> dict[str, Any]:
     options: dict[str, Any] = {"detector": "full-frame", "cache_dir": str(folder.parent / "cache"), **given}
-    return build(config or model_config(), folder=str(folder), **options)
+    splits = builder_of(AvFolder)(config or model_config(), root=str(folder), **options)
+    return dict(splits)  # all of them prepared
+
+
+def table_of(folder: Path, targets: Any = None) -> list[dict[str, Any]]:
+    corpus = AvFolder(folder, targets=targets)
+    return [dict(row) for row in read_table(corpus, cache_dir=str(folder.parent / "tables"))]
 
 
 def labels(rows, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -118,9 +127,12 @@ def test_values_that_cannot_be_are_not_valid_and_are_counted(folder, capsys):
     # -5 marks a frame that was not annotated; it must not pull the mean.
     np.testing.assert_allclose(values[[0, 3]], [[0.25, 0.5], [0.1, 1.0]], rtol=1e-6)
     said = capsys.readouterr().err
-    assert f"{folder}: 3 annotations missing or out of range, and not valid\n" in said
-    assert f"{folder}: 1 annotations before the start or after the end of their file\n" in said
-    assert f"{folder}: 6 sub-sequences without a valid annotation\n" in said
+    assert (
+        f"  two.mp4: {folder / 'two.csv'}: 3 annotations are missing or out of range, and not valid (lines 2, 4, 5)\n" in said
+    )
+    assert f"{folder}, val: 3 annotations are missing, marked or out of range, and not valid\n" in said
+    assert f"{folder}, val: 1 annotations lie before the start or after the end of their media\n" in said
+    assert f"{folder}, val: 2 sub-sequences have no valid annotation\n" in said
 
 
 def test_frames_are_counted_from_nought_at_the_rate_of_the_video(folder):
@@ -130,7 +142,7 @@ def test_frames_are_counted_from_nought_at_the_rate_of_the_video(folder):
     np.testing.assert_allclose(values[:, 0], [0.1, 0.2, 0.4, 0.8], rtol=1e-6)
 
 
-def test_one_label_for_a_whole_file_and_an_annotation_file_by_name(folder):
+def test_one_label_for_a_whole_file_and_an_annotation_file_by_name(folder, capsys):
     (folder / "labels").mkdir()
     (folder / "labels" / "ö 1.csv").write_text("time_s,mood\n0,calm\n0.1,tense\n0.2,none\n1.7,tense\n")
     text = "file_name,subject,split,severity,annotations\n"
@@ -138,6 +150,7 @@ def test_one_label_for_a_whole_file_and_an_annotation_file_by_name(folder):
         text += f"{name},{name},{'train' if severity == 4 else 'val'},{severity},labels/ö 1.csv\n"
     (folder / "metadata.csv").write_text(text, encoding="utf-8")
     rows = load(folder, model_config([{"name": "severity", "low": 0, "high": 10}, MOOD]))
+    assert "line 3: severity is '11', and not valid\n" in capsys.readouterr().err
     values, valid = labels(rows["train"])
     assert valid.tolist() == [True, False, False, True]
     np.testing.assert_allclose(values[[0, 3]], [[4, 0.5, 0.5], [4, 0, 1]])
@@ -153,8 +166,8 @@ def test_new_labels_cost_no_decoding_and_a_new_file_does(folder, monkeypatch):
     first = load(folder)
     edit(folder / "two.csv", "0.5,0.1", "0.9,0.1")
     prepared = []
-    real = folder_windows.prepare
-    monkeypatch.setattr(folder_windows, "prepare", lambda path, *rest: (prepared.append(path.name), real(path, *rest))[1])
+    real = clip_media.prepare
+    monkeypatch.setattr(clip_media, "prepare", lambda clip, *rest: (prepared.append(clip.clip_id), real(clip, *rest))[1])
     again = load(folder)
     assert prepared == []
     assert labels(again["val"])[0][0, 0] == pytest.approx(0.8)
@@ -165,7 +178,7 @@ def test_new_labels_cost_no_decoding_and_a_new_file_does(folder, monkeypatch):
     load(folder, model_config(visual=FRAMES, audio=WAVE))
     assert len(prepared) == 4
     rows = load(folder, model_config(audio=WAVE), detector="nonsense")  # which a model without eyes does not ask for
-    assert rows["val"].column_names == ["clip_id", "subject", "times_s", "targets", "valid", "input.audio", "present.audio"]
+    assert [name for name in rows["val"].column_names if "input" in name] == ["input.audio"]
 
 
 def test_two_workers_prepare_the_same(folder):
@@ -187,11 +200,11 @@ def test_damaged_files_are_skipped_and_told_each_time(folder, capsys):
         assert rows["val"]["clip_id"] == ["two.mp4"]
         assert len(WindowDataset(rows["val"], model_config())) == 2
         said = capsys.readouterr().err
-        assert f"skipped: {folder / 'bad.mp4'}" in said
-        assert "1 of 2 files of val are skipped\n" in said
+        assert f"skipped: bad.mp4: {folder / 'bad.mp4'}" in said
+        assert "1 of 2 clips of val are skipped\n" in said
         assert "after the end" not in said  # the skipped file's own
     edit(folder / "metadata.csv", "\ntwo.mp4,b,val", "")
-    with pytest.raises(DataError, match="none of the 1 files of the split val can be used"):
+    with pytest.raises(DataError, match="none of the 1 clips of the split val can be used"):
         load(folder)
 
 
@@ -200,27 +213,6 @@ def test_only_the_first_process_speaks(folder, capsys, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     load(folder)
     assert "out of range" not in capsys.readouterr().err
-
-
-def test_of_several_faces_the_one_in_most_slots_is_taken(clip, monkeypatch):
-    def face(value: int, side: float, slots: int) -> FaceCrops:
-        crops = np.full((2, 16, 16, 3), value, np.uint8)
-        return FaceCrops(crops, np.arange(2) < slots, slots, np.array([0, 0, side, side], np.float32))
-
-    class Stream:
-        # 0 is the largest, but seen in one slot; 1 and 2 are in as many slots, and 2 is the larger of these.
-        faces = ({0: face(10, 99, 1), 1: face(11, 5, 2)}, {1: face(12, 5, 1), 2: face(20, 9, 1)}, {}, {2: face(21, 9, 2)})
-        info, warnings = probe(clip), ()
-
-        def __iter__(self):
-            for index, faces in enumerate(self.faces):
-                yield SubSequence(index, index * 0.5, index * 0.5 + 0.5, faces, None, False, True)
-
-    monkeypatch.setattr(folder_windows, "MediaStream", lambda *_, **__: Stream())
-    media = folder_windows.prepare(clip, {"visual": FRAMES}, 0.5, FullFrameDetector())
-    assert media.present["visual"].tolist() == [False, True, False, True]
-    assert media.inputs["visual"].max(axis=(1, 2, 3, 4)).tolist() == [0, 20, 0, 21]
-    assert media.notes == [folder_windows.SEVERAL_FACES]
 
 
 def test_a_file_without_the_track_that_a_model_needs_is_skipped(folder, capsys):
@@ -233,8 +225,8 @@ def test_a_file_without_the_track_that_a_model_needs_is_skipped(folder, capsys):
     edit(folder / "metadata.csv", "two.mp4,b,val", "sound.wav,d,val\ntwo.mp4,b,val")
     assert load(folder, model_config(visual=FRAMES))["val"]["clip_id"] == ["two.mp4"]
     assert "sound.wav: there is no video track, and this model takes nothing else" in capsys.readouterr().err
-    with pytest.raises(DataError, match=r"sound.csv counts frames, but its recording has no video"):
-        load(folder)
+    assert load(folder)["val"]["clip_id"] == ["two.mp4"]
+    assert "skipped: sound.wav: its labels count frames, and no video" in capsys.readouterr().err
     edit(folder / "sound.csv", "frame", "time_s")
     rows = load(folder)["val"]
     assert np.frombuffer(rows["present.visual"][0], bool).tolist() == [False, False]
@@ -254,35 +246,103 @@ def test_a_file_without_the_track_that_a_model_needs_is_skipped(folder, capsys):
         ),
         ("metadata.csv", "two.mp4,b,val", "two.mp4,,val", "line 3: subject is empty"),
         ("metadata.csv", "two.mp4,b,val", "two.mp4,b", "line 3: 2 cells for 3 columns"),
-        ("metadata.csv", "two.mp4,b", "tow.mp4,b", "line 3: .*tow.mp4 does not exist; correct file_name"),
         ("metadata.csv", "two.mp4,b", "./sub/../für eins.mp4,b", "line 3: für eins.mp4 is already in .*line 2"),
-        ("metadata.csv", "two.mp4,b", "two.mp4,a", "line 3: subject 'a' is in val here, but in train at .*line 2"),
+        ("metadata.csv", "two.mp4,b", "two.mp4,a", "subject 'a' is in both train and val; give it one split"),
         ("metadata.csv", "subject,split", "subject,subject", "has a column twice: 'subject'"),
-        ("two.csv", "time_s", "seconds", "line 3: .*two.csv has no column time_s or frame; it has seconds, valence, arousal"),
-        ("two.csv", "valence", "valance", "line 3: .*two.csv has no column valence; did you mean 'valance'?"),
-        ("two.csv", "\n0.3,", "\nsoon,", "line 3: .*two.csv, row 2: time_s is 'soon', which is not a number"),
+        ("metadata.csv", "two.mp4,b,val", "two.mp4,b,", "some clips have a split and some have none"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(folder, name, old, new, words):
+def test_what_contradicts_itself_is_one_sentence(folder, name, old, new, words):
     edit(folder / name, old, new)
     with pytest.raises(DataError, match=words) as refused:
         load(folder)
     assert "\n" not in str(refused.value)
 
 
-def test_what_is_absent_is_named(folder):
-    (folder / "two.csv").unlink()
-    with pytest.raises(DataError, match=r"line 3: .*two.csv does not exist, and metadata.csv has no column valence"):
-        load(folder)
-    (folder / "two.csv").write_bytes(b"time_s,valence\n\xff\xfe,1\n")
-    with pytest.raises(DataError, match=r"two.csv cannot be read as CSV in UTF-8"):
-        load(folder)
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"),
+    [
+        ("metadata.csv", "two.mp4,b", "tow.mp4,b", "line 3: .*tow.mp4 does not exist; correct file_name"),
+        ("two.csv", "time_s", "seconds", "two.csv has no column time_s or frame; it has seconds, valence, arousal"),
+        ("two.csv", "valence", "valance", "two.csv has no column valence; did you mean 'valance'?"),
+        ("two.csv", "\n0.3,", "\nsoon,", "two.csv, row 2: time_s is 'soon', which is not a number"),
+        ("two.csv", None, None, "line 3: .*two.csv does not exist, and metadata.csv has no column valence"),
+        ("two.csv", "", b"time_s,valence\n\xff\xfe,1\n", "two.csv cannot be read as CSV in UTF-8"),
+        ("two.csv", "", b"", "two.csv cannot be read as CSV in UTF-8"),
+        ("metadata.csv", "split\n", "split,start\n", "line 3: start is 'x', which is no number of seconds"),
+    ],
+)
+def test_a_clip_that_cannot_be_used_is_left_out_and_told(folder, capsys, name, old, new, words):
+    if old is None:
+        (folder / name).unlink()
+    elif isinstance(new, bytes):
+        (folder / name).write_bytes(new)
+    elif "start" in new:
+        text = "file_name,subject,split,start\nfür eins.mp4,a,train,\ntwo.mp4,b,val,x\nsub/three.mp4,c,test,\n"
+        (folder / name).write_text(text, encoding="utf-8")
+    else:
+        edit(folder / name, old, new)
+    assert list(load(folder)) == ["train", "test"]
+    said = capsys.readouterr().err
+    assert f"{folder}: 1 of 3 clips are left out; `affectzoo data check` lists all\n" in said
+    assert re.search(words, said)
+    table = table_of(folder, ["valence", "arousal"])
+    assert len(table) == 3  # rows in = rows used + rows told
+    assert sum(bool(row["problem"]) for row in table) == 1
+
+
+def test_metadata_that_are_absent_or_empty_are_named(folder):
     (folder / "metadata.csv").write_text("file_name,subject,split\n")
     with pytest.raises(DataError, match="has no rows"):
         load(folder)
     (folder / "metadata.csv").unlink()
     with pytest.raises(DataError, match=r"metadata.csv does not exist; `affectzoo demo --dataset` writes"):
         load(folder)
+
+
+def test_parts_of_a_file_are_clips_of_their_own(folder):
+    (folder / "metadata.csv").write_text("file_name,subject,split,start,end\ntwo.mp4,b,train,0,1\ntwo.mp4,b,train,1.0,\n")
+    rows = load(folder)["train"]
+    assert rows["clip_id"] == ["two.mp4#0-1", "two.mp4#1.0-"]
+    first, second = labels(rows, 0), labels(rows, 1)
+    assert first[1].tolist() == [True, False]
+    assert second[1].tolist() == [True, False]  # times count from the start of the file, and the label at 1.0 s is the second's
+    np.testing.assert_allclose(second[0][0], [-0.5, 0.0])
+    assert np.frombuffer(rows["annotation.times_s"][1], np.float64).tolist() == [0.0]
+    assert np.frombuffer(rows["annotation.times_s"][0], np.float64).tolist() == [0.0, 0.3]
+
+
+def test_without_a_split_column_a_fold_is_needed(folder):
+    text = "file_name,subject\n" + "".join(f"{name},{name}\n" for name in ("für eins.mp4", "two.mp4", "sub/three.mp4"))
+    (folder / "metadata.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"has no official splits; give data\.config\.fold=\{folds: 5, number: 0\}"):
+        load(folder)
+    rows = load(folder, fold={"folds": 3, "number": 1})
+    assert sorted(clip for part in rows.values() for clip in part["clip_id"]) == ["für eins.mp4", "sub/three.mp4", "two.mp4"]
+    assert list(rows) == ["train", "val", "test"]
+
+
+def test_rows_of_the_folder_itself_hold_known_targets_and_every_other_column(folder):
+    text = "file_name,subject,split,pspi,notes,site.name\nfür eins.mp4,a,train,3,ok,x\ntwo.mp4,b,val,17,,y\n"
+    (folder / "metadata.csv").write_text(text, encoding="utf-8")
+    corpus = AvFolder(folder)
+    assert [target.name for target in corpus.targets] == ["pspi", "valence", "arousal"]
+    assert corpus.along == ("valence", "arousal")
+    one, two = table_of(folder)
+    assert (one["pspi"], one["notes_"], one["site_name"]) == (3.0, "ok", "x")
+    assert one["times"] == [0.0, 0.3, 1.0]
+    assert one["valence"] == pytest.approx([0.5, 0.7, -0.5])
+    assert two["pspi"] is None
+    assert two["notes"] == [f"{folder / 'metadata.csv'}, line 3: pspi is '17', and not valid"]
+
+
+def test_blanks_around_names_and_classes_are_no_part_of_them(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(" frame , mood \n0, calm \n1,tense\n2,\n")
+    targets = model_config([MOOD]).targets
+    track, notes = read_annotations(path, targets)
+    assert (track.unit, track.values["mood"].tolist(), track.valid.tolist()) == ("frame", [0, 1, -1], [True, True, False])
+    assert notes == [f"{path}: 1 annotations are missing or out of range, and not valid (line 4)"]
 
 
 def test_models_that_no_file_can_feed_and_options_that_cannot_be(folder):
@@ -295,4 +355,4 @@ def test_models_that_no_file_can_feed_and_options_that_cannot_be(folder):
 
 
 def test_it_is_in_the_registry():
-    assert registry().find("dataset", "av-folder").resolve() is build
+    assert registry().find("dataset", "av-folder").resolve() is AvFolder

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from affectzoo.config import FramesInput, LogMelInput, ModelConfig, WaveformInput
+from affectzoo.config import FramesInput, LogMelInput, ModelConfig, SignalInput, WaveformInput
 from affectzoo.data import rendered_windows
 from affectzoo.data.rendered import RenderedClip, make_clips, write_clip
 from affectzoo.data.rendered_windows import build, prepare
@@ -25,7 +25,7 @@ OPTIONS = {"identities": {"train": 1, "val": 1, "test": 1}, "clips_per_identity"
 
 
 def model_config(streams: tuple[str, ...] = ("visual", "audio"), targets=("valence", "arousal")) -> ModelConfig:
-    inputs = {"visual": FRAMES, "audio": MEL}
+    inputs = {"visual": FRAMES, "audio": MEL, "gaze": SignalInput(channels=2)}
     return ModelConfig.parse(
         {
             "sequence": {"seconds": 0.5, "length": 2},
@@ -127,6 +127,7 @@ def test_a_waveform_model_gets_prepared_samples():
     ("config", "options", "error", "words"),
     [
         (model_config(targets=("valence", "dominance")), {}, DataError, "valence and arousal"),
+        (model_config(("visual", "gaze")), {}, DataError, "gaze wants a signal"),
         (model_config(), {"identities": {"train": 1}}, ConfigError, "exactly the splits train, val, test"),
         (model_config(), {"duration_s": 0.4}, ConfigError, "raise duration_s"),
     ],

@@ -11,7 +11,7 @@ import torch
 from datasets import Dataset, IterableDataset
 
 from affectzoo.config import FramesInput, LogMelInput, ModelConfig, WaveformInput
-from affectzoo.data.schema import ClipRow, arrow_features, read_steps, step_layout
+from affectzoo.data.prepared import ClipRow, arrow_features, read_steps, step_layout
 from affectzoo.data.windows import (
     FeatureWindows,
     StoredFeatures,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from affectzoo.cli.demo_dataset import write_dataset
 from affectzoo.data.rendered import make_clips, write_clip
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -19,6 +20,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 def test_a_python_block_runs_as_printed(block: str, tmp_path: Path) -> None:
     if "clip.mp4" in block:
         write_clip(make_clips("test", identities=1, duration_s=4, seed=9)[0], tmp_path / "clip.mp4", size=(320, 240), fps=15)
+    if "out/demo/data" in block:
+        write_dataset(tmp_path / "out/demo/data", clips=5, seconds=2)
     done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     for path in re.findall(r"\b(?:to_csv|plot|save_pretrained)\(\"([^\"]+)\"\)", block):

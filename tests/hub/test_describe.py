@@ -124,3 +124,52 @@ def test_a_block_is_described_without_being_built():
             return x
 
     assert affectzoo.info("untouched", kind="block").options == {"multiscale": "True"}
+
+
+def test_a_corpus_is_described_with_its_card_and_options():
+    @affectzoo.register_dataset("described-corpus", licence="MIT")
+    class Described360(affectzoo.Corpus):
+        """A toy corpus."""
+
+        card = affectzoo.DatasetCard(
+            title="Described",
+            licence="by agreement",
+            source="nowhere",
+            how_to_obtain="ask",
+            layout="*.mp4",
+            citation="none",
+            protocol="none",
+            metric="CCC",
+            checked="a miniature, not the corpus",
+        )
+
+        def __init__(self, root, *, fps: float = 25.0) -> None:
+            super().__init__(root)
+            self.fps = fps
+
+        def scan(self):
+            return iter(())
+
+    found = affectzoo.info("described-corpus")
+    assert found.options == {"root": "required", "fps": "25.0"}
+    assert "A toy corpus." in found.text
+    assert "licence: by agreement" in found.text
+    assert "checked: a miniature, not the corpus" in found.text
+
+
+def test_a_backbone_of_signals_is_measured_too():
+    class Sensor(affectzoo.Backbone):
+        """Toy."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.feature_dim = 5
+            self.input = affectzoo.SignalInput(channels=3, samples=4)
+            self.linear = nn.Linear(12, 5)
+
+        def forward(self, x):
+            return self.linear(x.flatten(1))
+
+    affectzoo.register_backbone("sensor")(Sensor)
+    assert affectzoo.info("sensor").facts["input"] == "a signal of 3 channels x 4 samples"
+    assert affectzoo.info("sensor").facts["GMAC"].endswith("at 1 x 4 x 3")

@@ -64,6 +64,7 @@ def render_video(
     audio_codec: str = "aac",
     layout: str = "mono",
     rotation: int | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
     """Write a clip: frame k at `times[k]` seconds shows the number k, the sound `[n]` starts at `sound_start_s`."""
     width, height = size
@@ -77,7 +78,7 @@ def render_video(
             video.codec_context.time_base = Fraction(1, TICKS)
             video.time_base = Fraction(1, TICKS)
             if codec == "libx264":
-                video.options = {"preset": "ultrafast", "crf": "18", "tune": "zerolatency"}
+                video.options = options or {"preset": "ultrafast", "crf": "18", "tune": "zerolatency"}
             if rotation is not None:
                 video.set_display_rotation(rotation)
         if sound is not None:

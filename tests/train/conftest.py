@@ -48,6 +48,8 @@ _EXPERIMENT: dict[str, Any] = {
     },
     "train": {"epochs": 2, "batch_size": 2, "window_hop": 1, "modality_dropout": 0.2},
 }
+#: Of both streams: each alone takes what acts on it.
+_CHANGES: dict[str, Any] = {"flip": 0.5, "time_masks": 1, "time_width": 0.1}
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +74,7 @@ def experiment_data(rendered_cache) -> Callable[..., dict[str, Any]]:
 def experiment_file(experiment_data, tmp_path_factory) -> Path:
     """The experiment with a pretrain stage, as a YAML file that writes beside itself."""
     folder = tmp_path_factory.mktemp("experiment")
-    data = experiment_data(output=str(folder / "runs"), pretrain={"epochs": 1, "batch_size": 2, "horizontal_flip": 0.5})
+    data = experiment_data(output=str(folder / "runs"), pretrain={"epochs": 1, "batch_size": 2, "augment": _CHANGES})
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
     return path

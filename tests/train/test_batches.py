@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import concatenate_datasets
 
 from affectzoo.data.windows import StreamedWindows, WindowDataset
 from affectzoo.errors import DataError
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.train.batches import Batches, StreamedBatches
+from affectzoo.train.sampling import draw, groups_of
 from tests.train.toys import toy_experiment, toy_rows
 
 
@@ -31,9 +33,7 @@ def process(index: int = 0, count: int = 1) -> Any:
 
 
 def batches(dataset: WindowDataset, size: int, index: int = 0, count: int = 1, **more: Any) -> Batches:
-    return Batches(
-        dataset, batch_size=size, workers=more.get("workers", 0), seed=more.get("seed", 0), accelerator=process(index, count)
-    )
+    return Batches(dataset, batch_size=size, accelerator=process(index, count), **{"workers": 0, "seed": 0, **more})
 
 
 def places(batch: dict[str, Any]) -> list[tuple[int, int]]:
@@ -50,6 +50,39 @@ def test_processes_share_out_what_one_process_would_read(dataset, size, count):
     for number, whole in enumerate(alone):
         assert [place for part in parts for place in part[number]] == whole
     assert sorted(place for whole in alone for place in whole) == sorted(dataset.places), "every window, once"
+
+
+def test_the_order_of_an_epoch_of_every_window_is_that_of_earlier_versions(dataset):
+    found = [place for batch in batches(dataset, 7, seed=3).epoch(2) for place in places(batch)]
+    order = torch.randperm(28, generator=torch.Generator().manual_seed(3 * 1_000_003 + 2)).tolist()
+    assert found == [dataset.places[number] for number in order]
+
+
+@pytest.fixture(scope="module")
+def uneven(config) -> WindowDataset:
+    """Clips of 1, 4, 7 and 10 windows."""
+    parts = [toy_rows(config, f"clip{steps}", 1, steps=steps) for steps in (2, 5, 8, 11)]
+    return WindowDataset(concatenate_datasets(parts), config, hop=1)
+
+
+@pytest.mark.parametrize(("size", "count"), [(4, 1), (2, 2), (5, 3)])
+def test_equal_shares_are_drawn_alike_by_any_number_of_processes_and_workers(uneven, size, count):
+    groups = groups_of(uneven, "clips")
+    assert groups is not None
+    alone = [places(batch) for batch in batches(uneven, size * count, groups=groups).epoch(2)]
+    parts = [
+        [places(batch) for batch in batches(uneven, size, index, count, groups=groups, workers=index % 2).epoch(2)]
+        for index in range(count)
+    ]
+    assert {len(part) for part in parts} == {len(alone)} == {len(batches(uneven, size, 0, count, groups=groups))}
+    for number, whole in enumerate(alone):
+        assert [place for part in parts for place in part[number]] == whole
+    drawn = [uneven.places[number] for number in draw(groups, 0, 2)]
+    found = [place for whole in alone for place in whole]
+    assert sorted(found) == sorted(drawn)
+    assert found != drawn, "shuffled: else a batch would hold one clip"
+    cut = batches(uneven, size, groups=groups)
+    assert [places(b) for b in cut.epoch(1, 2)] == [places(b) for b in cut.epoch(1)][2:]
 
 
 def test_an_order_belongs_to_its_seed_and_epoch(dataset):

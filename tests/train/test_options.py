@@ -29,7 +29,9 @@ CHANGES: dict[str, Any] = {
     "weighting": "uncertainty",
     "modality_dropout": 0.5,
     "time_masking": 0.3,
+    "augment": {"noise": {"audio": 0.5}},
     "window_hop": 2,
+    "sampling": "clips",
     "ema": 0.5,
     "freeze": ["backbones.audio"],
 }
@@ -41,7 +43,6 @@ ELSEWHERE = {
     "class_balance",
     "compile",
     "epoch_steps",
-    "horizontal_flip",
     "ordinal_loss",
     "patience",
 }
@@ -149,6 +150,23 @@ def test_balanced_classes_change_the_weights_and_need_classes(monkeypatch, tmp_p
     assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])
 
 
+def test_classes_may_take_turns_and_need_classes(monkeypatch, tmp_path):
+    with pytest.raises(ConfigError, match=r"train.sampling: classes needs one categorical target, and this model has none"):
+        trained(tmp_path / "regression", sampling="classes")
+    class_dataset(monkeypatch)
+    found = []
+    for sampling in ("windows", "classes"):
+        experiment = classes(tmp_path / sampling, sampling=sampling)
+        train(experiment)
+        found.append(load_file(run_folder(experiment) / "model" / "model.safetensors"))
+    assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])
+
+
+def test_changes_that_no_input_of_the_model_can_have_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"train\.augment\.flip has no effect: no stream reads face crops"):
+        trained(tmp_path, augment={"flip": 0.5})
+
+
 def test_ordinal_targets_may_be_learnt_by_thresholds(monkeypatch, tmp_path):
     def levels(_: int, arrays: dict[str, Any]) -> None:
         arrays["targets"] = (arrays["targets"] > 0).astype("float32") * 2
@@ -209,4 +227,6 @@ def test_a_stream_needs_its_length_and_one_reader(monkeypatch, tmp_path):
         trained(tmp_path / "readers", epoch_steps=3, workers=2)
     with pytest.raises(ConfigError, match="class_balance needs the labels of the whole training split"):
         trained(tmp_path / "balance", epoch_steps=3, class_balance=True)
+    with pytest.raises(ConfigError, match=r"train.sampling: subjects needs the labels of the whole training split"):
+        trained(tmp_path / "sampling", epoch_steps=3, sampling="subjects")
     trained(tmp_path / "right", epoch_steps=3, workers=1)

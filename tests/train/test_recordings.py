@@ -15,6 +15,7 @@ from affectzoo.errors import CheckpointError, DataError
 from affectzoo.train.evaluate import SplitPredictions, scores
 from affectzoo.train.loop import train
 from affectzoo.train.runs import run_folder
+from tests.data.toy_corpus import CLASSES, ToyCorpus, toy_model, write_toys
 
 BACKBONE: dict[str, Any] = {
     "name": "dmsn",
@@ -92,6 +93,26 @@ def test_other_tasks_still_keep_people_apart(make_run, monkeypatch):
     monkeypatch.setattr(WindowDataset, "__init__", same)
     with pytest.raises(DataError, match="'somebody' is in both train and val"):
         make_run("severity", SEVERITY, {"train": 3, "val": 2, "test": 2})
+
+
+def test_a_corpus_without_media_trains_on_a_fold(make_experiment, tmp_path):
+    affectzoo.register_dataset("toy-corpus")(ToyCorpus)
+    root = write_toys(tmp_path / "toys", 5, 3)
+    mood = {"name": "mood", "kind": "categorical", "classes": list(CLASSES)}
+    model = {**toy_model(mood).to_json(), "head": {"hidden": None, "pool": "mean"}}
+    data = {"root": str(root), "fold": {"folds": 5, "number": 2}, "cache_dir": str(tmp_path / "cache")}
+    experiment = make_experiment(
+        name="fold",
+        output=str(tmp_path),
+        model=model,
+        data={"name": "toy-corpus", "config": data},
+        train={"epochs": 20, "batch_size": 8, "lr": 0.01, "loss": "mse"},
+    )
+    train(experiment)
+    result = json.loads((run_folder(experiment) / "result.json").read_text())
+    assert result["subjects"] == {"train": 3, "val": 1, "test": 1}
+    assert result["test"]["uar.mood"] == 1.0  # the second channel is the class
+    assert affectzoo.load(run_folder(experiment) / "model").config.streams["head"].backbone.name == "signal-mlp"
 
 
 def split_of(prediction: list[list[float]], present: list[list[bool]], label: list[list[float]]) -> SplitPredictions:

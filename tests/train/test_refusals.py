@@ -47,7 +47,13 @@ def rendered(config: ModelConfig, **options: Any) -> dict[str, Dataset]:
     [
         ({"model": {"fusion": "jont-cross-attention"}}, UnknownNameError, "joint-cross-attention"),
         ({"model": {"fusion": {"name": "concat", "config": {"dmi": 3}}}}, ConfigError, "did you mean 'dim'?"),
-        ({"train": {"horizontal_flip": 0.5}}, ConfigError, "set it under pretrain"),
+        (
+            {"train": {"augment": {"flip": 0.5}}},
+            ConfigError,
+            "train.augment.flip .* set it under pretrain",
+        ),
+        ({"pretrain": {"augment": {"gain_db": 3, "noise": {"pulse": 1}}}}, ConfigError, "pretrain.augment.noise names 'pulse'"),
+        ({"pretrain": {"sampling": "classes"}}, ConfigError, "pretrain.sampling: classes needs one categorical target"),
         ({"train": {"window_hop": 3}}, ConfigError, "train.window_hop 3 is longer than a window of 2 steps"),
         ({"pretrain": {"window_hop": 3}}, ConfigError, "pretrain.window_hop"),
         ({"pretrain": {"modality_dropout": 0.1}}, ConfigError, "pretrain.modality_dropout has no effect"),

@@ -99,4 +99,4 @@ def test_an_average_of_sharded_weights_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fit, "evaluation_loader", lambda *_: None)
     with pytest.raises(ConfigError, match=r"train.ema averages whole weights"):
-        Fit(experiment, learner, batches, None, set(), tmp_path, accelerator, {}, print)  # pyright: ignore[reportArgumentType]
+        Fit(experiment, learner, batches, None, {}, tmp_path, accelerator, {}, print)  # pyright: ignore[reportArgumentType]

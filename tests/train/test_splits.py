@@ -10,9 +10,11 @@ import yaml
 from accelerate import Accelerator
 
 from affectzoo.config import DataConfig, ModelConfig
+from affectzoo.data.corpus_windows import _Rows
 from affectzoo.errors import AffectzooError, ConfigError, DataError, InputError, UnknownNameError
 from affectzoo.model.affect_model import AffectModel
-from affectzoo.train.splits import dataset_of, load_split, read_data
+from affectzoo.train.splits import dataset_of, load_rows, load_split, read_data
+from tests.data.toy_corpus import ToyCorpus, toy_model, write_toys
 from tests.train.toys import toy_dataset, toy_experiment, toy_rows, use_dataset
 
 
@@ -131,3 +133,24 @@ def test_what_a_builder_raises_is_a_sentence(config, monkeypatch):
     use_dataset(monkeypatch, broken)
     with pytest.raises(AffectzooError, match=r"dataset 'toy' of toy 1\.0 could not be built: KeyError: 'valence'"):
         load_split(TOY, config, "test", Accelerator())
+
+
+def test_only_the_split_that_is_evaluated_is_prepared(monkeypatch, tmp_path):
+    prepared = []
+    real = _Rows.prepare
+    monkeypatch.setattr(_Rows, "prepare", lambda self, split, *rest: (prepared.append(split), real(self, split, *rest))[1])
+    use_dataset(monkeypatch, ToyCorpus)
+    root = write_toys(tmp_path / "toys", 3, 2, splits=("train", "val", "test"))
+    data = DataConfig(name="toy", config={"root": str(root), "cache_dir": str(tmp_path / "cache")})
+    dataset = load_split(data, toy_model(), "val", Accelerator())
+    assert (dataset.clip_ids, prepared) == (["p1_0", "p1_1"], ["val"])
+    assert list(load_rows(data, toy_model(), Accelerator())) == ["train", "val", "test"]
+    assert prepared == ["val", "train", "val", "test"]
+
+
+def test_a_key_that_neither_loader_nor_builder_knows_is_refused(monkeypatch):
+    use_dataset(monkeypatch, ToyCorpus)
+    with pytest.raises(ConfigError, match="unknown key 'rescal'; did you mean 'rescale'"):
+        dataset_of(DataConfig(name="toy", config={"root": "x", "rescal": True}), toy_model())
+    with pytest.raises(ConfigError, match="key 'root' is missing"):
+        dataset_of(DataConfig(name="toy"), toy_model())

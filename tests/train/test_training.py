@@ -17,7 +17,6 @@ from accelerate import Accelerator
 import affectzoo
 from affectzoo.config import FramesInput, TrainConfig
 from affectzoo.train.__main__ import main
-from affectzoo.train.augment import augment
 from affectzoo.train.batches import evaluation_loader
 from affectzoo.train.evaluate import predict_split, scores
 from affectzoo.train.experiment import read_experiment
@@ -150,7 +149,9 @@ def test_the_seed_decides_every_weight(make_experiment, tmp_path):
     found = {}
     for place, seed in (("one", 0), ("two", 0), ("three", 1)):
         experiment = make_experiment(
-            output=str(tmp_path / place), seed=seed, train={"epochs": 1, "horizontal_flip": 0.5, "modality_dropout": 0.3}
+            output=str(tmp_path / place),
+            seed=seed,
+            train={"epochs": 1, "augment": {"flip": 0.5, "crop": 0.2}, "modality_dropout": 0.3},
         )
         train(experiment)
         found[place] = weights(tmp_path / place / "tiny" / f"seed{seed}" / "model")
@@ -177,31 +178,6 @@ def test_the_learning_rate_rises_then_falls_to_zero():
     assert sorted(factors[10:], reverse=True) == factors[10:]
     assert factors[100] == pytest.approx(0.0)
     assert warmup_cosine(0, 1, 0.0) == 1.0
-
-
-def test_augmentation_mirrors_faces_drops_one_modality_and_leaves_labels():
-    batch = {
-        "inputs": {"visual": torch.rand(64, 2, 3, 2, 4, 4), "audio": torch.rand(64, 2, 1, 4, 4)},
-        "masks": {"visual": torch.ones(64, 2, dtype=torch.bool), "audio": torch.ones(64, 2, dtype=torch.bool)},
-        "targets": torch.rand(64, 2, 2),
-    }
-    settings = TrainConfig(horizontal_flip=0.5, modality_dropout=0.5)
-    changed = augment(batch, {"visual"}, settings, torch.Generator().manual_seed(0))
-    visual, mirrored = batch["inputs"]["visual"], batch["inputs"]["visual"].flip(-1)
-    flips = [torch.equal(changed["inputs"]["visual"][i], mirrored[i]) for i in range(64)]
-    kept = [torch.equal(changed["inputs"]["visual"][i], visual[i]) for i in range(64)]
-    assert [one != other for one, other in zip(flips, kept, strict=True)] == [True] * 64
-    assert 10 < sum(flips) < 54
-    assert torch.equal(changed["inputs"]["audio"], batch["inputs"]["audio"])
-    assert changed["targets"] is batch["targets"]
-    gone = torch.stack([~mask.any(dim=1) for mask in changed["masks"].values()])
-    assert gone.sum(0).max() == 1
-    assert gone.any(dim=1).all()
-    assert all(mask.all() for mask in batch["masks"].values())
-    again = augment(batch, {"visual"}, settings, torch.Generator().manual_seed(0))
-    assert torch.equal(again["inputs"]["visual"], changed["inputs"]["visual"])
-    alone = {**batch, "inputs": {"visual": visual}, "masks": {"visual": batch["masks"]["visual"]}}
-    assert augment(alone, set(), settings, torch.Generator().manual_seed(0))["masks"]["visual"].all()
 
 
 def test_the_inputs_of_the_tiny_model_are_those_of_its_backbones(run):

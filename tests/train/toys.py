@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, Features, Value
 from torch import Tensor, nn
 
 import affectzoo
 from affectzoo.config import ExperimentConfig, ModelConfig
-from affectzoo.data.schema import ClipRow, arrow_features
+from affectzoo.data.folds import FoldConfig, assign
+from affectzoo.data.prepared import ClipRow, arrow_features
+from affectzoo.data.schema import SPLITS
 from affectzoo.registry import registry
 from affectzoo.train import splits
 
@@ -104,3 +107,56 @@ def toy_experiment(
     train = {"epochs": 3, "batch_size": 4, "window_hop": 1, "lr": 0.01, **changes.pop("train", {})}
     whole = {"name": "toy", "output": str(output), "model": model, "data": {"name": "toy"}, "train": train, **changes}
     return ExperimentConfig.parse(whole)
+
+
+def toy_corpus(protocols: tuple[affectzoo.Protocol, ...] = (), people: int = 6, scores: bool = False) -> Any:
+    """The builder of a dataset that is divided into folds: two clips of each of `people`, with all their annotations.
+
+    Four annotations a second, the last two of a clip not valid; or with `scores` one label for each clip. Its option `task`
+    stands in an extra column, besides `recording`, which names the person.
+    """
+
+    def build(config: ModelConfig, *, fold: Any = None, task: str = "talk") -> dict[str, Any]:
+        clips = [f"{person}-{number}" for person in "abcdefghijkl"[:people] for number in range(2)]
+        subjects = [clip[0] for clip in clips]
+        official = [("train", "val", "test")["abcdefghijkl".index(subject) % 3] for subject in subjects]
+        splits = official if fold is None else assign(subjects, FoldConfig.parse(fold))
+        found: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+        for number, (clip, subject, split) in enumerate(zip(clips, subjects, splits, strict=True)):
+            row = _clip_of_a_corpus(config, number, clip, subject, scores)
+            extra = {"task": task, "recording": subject, "empty": None}
+            found[split].append({**row, "extra": json.dumps(extra)})
+        columns = {f"annotation.{name}": Value("large_binary") for name in ("times_s", "targets", "valid")}
+        features = Features({**arrow_features(list(config.streams)), **columns, "extra": Value("string")})
+        return {split: Dataset.from_list(rows, features=features) for split, rows in found.items()}
+
+    build.protocols = protocols  # pyright: ignore[reportFunctionMemberAccess]
+    return build
+
+
+def _clip_of_a_corpus(config: ModelConfig, number: int, clip: str, subject: str, scores: bool) -> dict[str, Any]:
+    draws = np.random.default_rng(100 + number)
+    steps = 4 + number % 3
+    inputs = {name: draws.standard_normal((steps, SAMPLES)).astype(np.float32) for name in config.streams}
+    whole = np.mean(list(inputs.values()), axis=0)
+    targets = np.stack([np.tanh(whole[:, :4].mean(1)), np.tanh(whole[:, 4:].sum(1) / 2)], axis=1).astype(np.float32)
+    middles = np.arange(steps) + 0.5
+    times = np.arange(0.0 if scores else 4.0 * steps) / 4
+    if scores:
+        targets[:] = np.round(np.random.default_rng(ord(subject)).uniform(-1, 1, 2), 2)  # of a person
+    values = np.stack([np.interp(times, middles, column) for column in targets.T], axis=1) + 0.05
+    row = ClipRow(
+        clip_id=clip,
+        subject=subject,
+        times_s=middles,
+        targets=targets[:, : len(config.targets)],
+        valid=np.ones(steps, bool),
+        inputs=inputs,
+        present={name: np.ones(steps, bool) for name in inputs},
+    )
+    return {
+        **row.to_arrow(),
+        "annotation.times_s": times.tobytes(),
+        "annotation.targets": values[:, : len(config.targets)].clip(-1, 1).astype(np.float32).tobytes(),
+        "annotation.valid": (np.arange(len(times)) < len(times) - 2).tobytes(),
+    }

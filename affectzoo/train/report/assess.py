@@ -1,4 +1,4 @@
-"""From the names of a model and of a dataset to the report of one split."""
+"""From the names of a model and of a dataset to the report of one split, or of what a protocol says."""
 
 from __future__ import annotations
 
@@ -7,104 +7,145 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from torch.utils.data import DataLoader
 
 from affectzoo.config import DataConfig
-from affectzoo.data.feature_store import check_weights
-from affectzoo.data.windows import WindowDataset
-from affectzoo.errors import DataError, InputError, PredictionError
-from affectzoo.hub.resolve import resolve
-from affectzoo.model.affect_model import AffectModel
-from affectzoo.train.evaluate import Series, by_recording, by_step, predict_split
-from affectzoo.train.features import OnFeatures
+from affectzoo.data.protocols import Protocol
+from affectzoo.errors import DataError, InputError
+from affectzoo.train.evaluate import by_recording
+from affectzoo.train.report.fold_runs import is_cross_validation, read_fold_runs
 from affectzoo.train.report.postprocess import PostProcessing
+from affectzoo.train.report.predicted import Loaded, Predicted, joined, load_model, predict_part
+from affectzoo.train.report.protocol import (
+    check_model,
+    folds_of,
+    folds_of_runs,
+    protocol_of,
+    refuse_seen,
+    report_protocol,
+    settle,
+)
 from affectzoo.train.report.report import Report
-from affectzoo.train.splits import dataset_of, load_split
+from affectzoo.train.splits import dataset_of
+
+Predict = Callable[[Loaded, DataConfig, str, int | None], Predicted]
 
 
 def assess(
     name: str,
     data: DataConfig,
     *,
-    split: str = "test",
+    split: str | None = None,
+    protocol: str | None = None,
     post_processing: PostProcessing | None = None,
     device: str | None = None,
     batch_size: int = 16,
     workers: int = 0,
     advance: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Predict one split in float32 and compare it with its labels.
+    """Predict in float32 and compare with labels.
 
     Args:
-        name: what `affectzoo.load` takes, or the folder of a run, whose `model` is meant.
+        name: what `affectzoo.load` takes, or the folder of a run, whose `model` is meant; with a protocol that has folds also
+            the folder of a cross-validation, of which each fold's model predicts its own test subjects.
         data: the dataset.
-        split: `train`, `val` or `test`.
+        split: `train`, `val` or `test`; None is the protocol's, or `test`.
+        protocol: how the corpus is reported; None gives the metrics of the split.
         post_processing: None does nothing to predictions and labels.
         device: None is the GPU where there is one.
         batch_size, workers: of the loader.
-        advance: called with the number of batches done and that of all.
+        advance: called with the number of batches done and that of all, of each split or fold.
 
     Raises:
-        InputError: no such split or device, or a post-processing that cannot be.
+        InputError: no such split or device, a post-processing that cannot be, or a model that the protocol cannot compare.
+        ConfigError: no such protocol, or what is asked for contradicts it.
         DataError: the dataset does not fit the model, or has no valid label.
         PredictionError: the model gave values that are not numbers.
     """
-    found = resolve(name)
-    model = AffectModel.from_folder(found.folder, dtype="float32")
-    _, arguments = dataset_of(data, model.config)
+    chosen = None if protocol is None else protocol_of(data.name, protocol)
+    if chosen is not None:
+        data = settle(data, chosen, split)
+    split = split or (chosen.split if chosen else "") or "test"
+    done = post_processing or PostProcessing()
     accelerator = _accelerator(device)
-    dataset = load_split(data, model.config, split, accelerator)
-    if dataset.on_features:
-        check_weights(Path(str(arguments["folder"])), model)
-    steps, times_s = _predicted(model, dataset, accelerator, batch_size, workers, advance)
-    if not bool(steps.prediction.isfinite().all()):
-        raise PredictionError(f"the model {name} gave values that are not numbers; its weights or a part of it are broken")
+
+    def predict(loaded: Loaded, part: DataConfig, split: str, fold: int | None) -> Predicted:
+        return predict_part(
+            loaded,
+            part,
+            split,
+            accelerator,
+            fold=fold,
+            delivered=chosen is not None,
+            batch_size=batch_size,
+            workers=workers,
+            advance=advance,
+        )
+
+    if is_cross_validation(name):
+        loaded, predicted = _of_runs(name, data, chosen, done, predict)
+        source, revision = str(Path(name).expanduser()), ""
+    else:
+        loaded = load_model(name)
+        source, revision = loaded.found.source, loaded.found.revision
+        config, pool = loaded.model.config, loaded.model.head.pool
+        if chosen is not None:
+            check_model(chosen, config, pool, done.label_delay_s)
+        if chosen is not None and chosen.folds is not None:
+            refuse_seen(name, loaded, data, chosen)
+            folds = folds_of(chosen, data, config, accelerator)
+            predicted = joined([predict(loaded, fold, "test", number) for number, fold in enumerate(folds)])
+        else:
+            predicted = predict(loaded, data, split, None)
+    config, pool = loaded.model.config, loaded.model.head.pool
+    steps, step_s = predicted.steps, config.sequence.seconds
     if not bool(steps.valid.any()):
         raise DataError(f"the split {split} of dataset {data.name!r} has no valid label, so there is nothing to compare with")
-    done = post_processing or PostProcessing()
-    step_s = model.config.sequence.seconds
-    steps = done(steps, times_s, step_s, model.config.targets)
+    steps = done(steps, predicted.times_s, step_s, config.targets)
     if not bool(steps.valid.any()):
         raise InputError(f"--label-delay {done.label_delay_s:g} leaves no step with a valid label; give fewer seconds")
+    processed = Predicted(**{**vars(predicted), "steps": steps})
+    _, arguments = dataset_of(data, config)
     return Report(
         model=name,
-        source=found.source,
-        revision=found.revision,
+        source=source,
+        revision=revision,
         data=DataConfig(name=data.name, config=json.loads(json.dumps(arguments, default=str))),
         split=split,
-        targets=model.config.targets,
-        pool=model.head.pool,
+        targets=config.targets,
+        pool=pool,
         post_processing=tuple(done.words(step_s)),
         steps=steps,
-        times_s=times_s,
-        recordings=None if model.head.pool is None else by_recording(steps, model.head.pool),
-        clip_ids=dataset.clip_ids,
-        subjects=dataset.subjects,
+        times_s=predicted.times_s,
+        recordings=None if pool is None else by_recording(steps, pool),
+        clip_ids=predicted.clip_ids,
+        subjects=predicted.subjects,
+        protocol=None if chosen is None else report_protocol(chosen, processed, config, pool, done.label_delay_s),
     )
 
 
-def _predicted(
-    model: AffectModel,
-    dataset: WindowDataset,
-    accelerator: Accelerator,
-    batch_size: int,
-    workers: int,
-    advance: Callable[[int, int], None] | None,
-) -> tuple[Series, np.ndarray]:
-    """Every step of the clips, without padding, and the middles of all `[S]` in seconds."""
-    network = OnFeatures(model) if dataset.on_features else model
-    loader = accelerator.prepare_data_loader(DataLoader(dataset, batch_size=batch_size, num_workers=workers))
-    predictions = predict_split(accelerator, network.to(accelerator.device), loader, advance)
-    steps = by_step(predictions, model.config.targets)
-    steps = steps.at(steps.step < torch.tensor(dataset.counts)[steps.row])
-    times = [np.frombuffer(dataset.read_row(row)[0]["times_s"], dtype=np.float64) for row in range(len(dataset.counts))]
-    for clip_id, own, count in zip(dataset.clip_ids, times, dataset.counts, strict=True):
-        if len(own) != count:
-            raise DataError(f"{clip_id}: {len(own)} times for {count} sub-sequences")
-    return steps, np.concatenate(times)
+def _of_runs(
+    name: str, data: DataConfig, protocol: Protocol | None, done: PostProcessing, predict: Predict
+) -> tuple[Loaded, Predicted]:
+    """The first fold's model, and what each fold's model predicts of its own test subjects."""
+    runs = read_fold_runs(Path(name).expanduser())
+    if protocol is None:
+        raise InputError(f"{name} is a cross-validation; give --protocol, or the run of one fold such as {runs.runs[0]}")
+    parts, first = [], None
+    for number, (run, part) in enumerate(zip(runs.runs, folds_of_runs(protocol, data, runs), strict=True)):
+        loaded = load_model(run)
+        first = first or loaded
+        check_model(protocol, loaded.model.config, loaded.model.head.pool, done.label_delay_s)
+        predicted = predict(loaded, part, "test", number)
+        if set(predicted.subjects) != runs.subjects[number]:
+            raise DataError(
+                f"{run} was tested on other subjects than fold {number} of {data.name!r} holds now, so it may have been "
+                "trained on these; evaluate on the data that it was trained on"
+            )
+        parts.append(predicted)
+    assert first is not None
+    return first, joined(parts)
 
 
 def _accelerator(device: str | None) -> Accelerator:

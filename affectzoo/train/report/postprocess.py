@@ -12,7 +12,7 @@ import torch
 
 from affectzoo.config import TargetConfig
 from affectzoo.errors import InputError
-from affectzoo.train.evaluate import Series, target_columns
+from affectzoo.train.evaluate import SplitPredictions, target_columns
 
 _SMOOTHERS = {"median": np.median, "box": np.mean}
 #: Steps whose times differ by less are at one time.
@@ -74,7 +74,9 @@ class PostProcessing:
             done.append("predictions clipped to their range")
         return done
 
-    def __call__(self, steps: Series, times_s: np.ndarray, step_s: float, targets: Sequence[TargetConfig]) -> Series:
+    def __call__(
+        self, steps: SplitPredictions, times_s: np.ndarray, step_s: float, targets: Sequence[TargetConfig]
+    ) -> SplitPredictions:
         """The processed steps.
 
         Args:
@@ -105,7 +107,7 @@ class PostProcessing:
             steps = _smoothed(steps, clips, reach, self.smooth.kind)
         return _clipped(steps, targets) if self.clip else steps
 
-    def _earlier(self, steps: Series, times_s: np.ndarray, clips: Sequence[np.ndarray]) -> Series:
+    def _earlier(self, steps: SplitPredictions, times_s: np.ndarray, clips: Sequence[np.ndarray]) -> SplitPredictions:
         longest_s = max(times_s[clip[-1]] - times_s[clip[0]] for clip in clips)
         if self.label_delay_s > longest_s + _SAME_TIME_S:
             raise InputError(
@@ -133,7 +135,7 @@ def _moved_earlier(label: np.ndarray, valid: np.ndarray, times_s: np.ndarray, de
     return moved.astype(label.dtype), known & valid[before] & valid[after]
 
 
-def _smoothed(steps: Series, clips: Sequence[np.ndarray], reach: int, kind: str) -> Series:
+def _smoothed(steps: SplitPredictions, clips: Sequence[np.ndarray], reach: int, kind: str) -> SplitPredictions:
     """Towards both ends of a clip windows shrink, so that each stays centred; a step without input keeps its value."""
     given, present = steps.prediction.numpy(), steps.present.numpy()
     smooth = given.copy()
@@ -145,7 +147,7 @@ def _smoothed(steps: Series, clips: Sequence[np.ndarray], reach: int, kind: str)
     return replace(steps, prediction=torch.from_numpy(smooth))
 
 
-def _clipped(steps: Series, targets: Sequence[TargetConfig]) -> Series:
+def _clipped(steps: SplitPredictions, targets: Sequence[TargetConfig]) -> SplitPredictions:
     prediction = steps.prediction.clone()
     columns = target_columns(targets)
     for target in targets:

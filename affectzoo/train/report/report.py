@@ -18,9 +18,10 @@ from affectzoo.config import DataConfig, TargetConfig
 from affectzoo.files import replacing, without_nan, write_json
 from affectzoo.objectives.bootstrap import confidence_interval
 from affectzoo.objectives.metrics import CLASS_METRICS, REGRESSION_METRICS, ccc
-from affectzoo.train.evaluate import Series, target_columns
+from affectzoo.train.evaluate import SplitPredictions, target_columns
+from affectzoo.train.report.compare import DRAWS, LEVEL
+from affectzoo.train.report.protocol import Reported
 
-DRAWS, LEVEL = 1000, 0.95
 #: Metrics of a single video or subject: the others need many.
 _OF_ONE = ("ccc", "mae", "rmse")
 
@@ -38,6 +39,7 @@ class Report:
         steps: every sub-sequence of every clip, after that; times_s: `[S]` their middles.
         recordings: the pooled recordings; None without `pool`.
         clip_ids, subjects: of each row.
+        protocol: the numbers that are reported; None where none was asked for.
     """
 
     model: str
@@ -48,21 +50,23 @@ class Report:
     targets: tuple[TargetConfig, ...]
     pool: str | None
     post_processing: tuple[str, ...]
-    steps: Series
+    steps: SplitPredictions
     times_s: np.ndarray
-    recordings: Series | None
+    recordings: SplitPredictions | None
     clip_ids: list[str]
     subjects: list[str]
+    protocol: Reported | None = None
 
     @property
-    def scored(self) -> Series:
+    def scored(self) -> SplitPredictions:
         """What the metrics are of: recordings, or the steps with a valid label."""
         return self.steps.at(self.steps.valid) if self.recordings is None else self.recordings
 
     @property
     def headline(self) -> str:
-        """Model, data and split."""
-        return f"{self.model} on {self.data.name}, split {self.split}"
+        """Model, data, and split or protocol."""
+        of = f"split {self.split}" if self.protocol is None else f"protocol {self.protocol.results['name']}"
+        return f"{self.model} on {self.data.name}, {of}"
 
     @property
     def title(self) -> str:
@@ -78,6 +82,7 @@ class Report:
             "targets": [target.to_json() for target in self.targets],
             "data": self.data.to_json(),
             "split": self.split,
+            **({} if self.protocol is None else {"protocol": self.protocol.results}),
             "predictions_of": "sub-sequences" if self.pool is None else f"recordings ({self.pool} of their sub-sequences)",
             "post_processing": list(self.post_processing),
             "clips": len(self.clip_ids),
@@ -120,17 +125,23 @@ class Report:
         for k, name in enumerate(names):
             frame[f"predicted.{name}"] = self.steps.prediction[:, k].numpy()
             frame[f"label.{name}"] = label[:, k]
-        if self.post_processing:
-            frame["post_processing"] = "; ".join(self.post_processing)
-        return frame
+        return self.named(frame)
 
     def write(self, folder: Path) -> list[Path]:
-        """Write `report.json` and `predictions.csv`; returns the paths."""
-        report, predictions = folder / "report.json", folder / "predictions.csv"
+        """Write `report.json`, `predictions.csv` and what the protocol compared; returns the paths."""
+        report = folder / "report.json"
         write_json(report, self.results)
-        with replacing(predictions) as temporary:
-            self.to_frame().to_csv(temporary, index=False, float_format="%.6f")
-        return [report, predictions]
+        tables = {"predictions.csv": self.to_frame()}
+        if self.protocol is not None:
+            tables[self.protocol.file] = self.named(self.protocol.frame)
+        for name, frame in tables.items():
+            with replacing(folder / name) as temporary:
+                frame.to_csv(temporary, index=False, float_format="%.6f")
+        return [report, *(folder / name for name in tables)]
+
+    def named(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows, with what was done to predictions and labels, if anything."""
+        return frame.assign(post_processing="; ".join(self.post_processing)) if self.post_processing else frame
 
     def _intervals(self) -> dict[str, Any]:
         people = {self.subjects[row] for row in self.scored.row.tolist()}
@@ -138,7 +149,7 @@ class Report:
             return {"by": None, "why": "an interval by subject needs at least two subjects with valid labels"}
         return {"by": "subject", "level": LEVEL, "draws": DRAWS, "method": "percentile bootstrap over subjects"}
 
-    def _metrics(self, series: Series) -> dict[str, dict[str, Any]]:
+    def _metrics(self, series: SplitPredictions) -> dict[str, dict[str, Any]]:
         """Target -> metric -> value, low and high end of its interval."""
         columns = target_columns(self.targets)
         found: dict[str, dict[str, Any]] = {}
@@ -151,7 +162,7 @@ class Report:
             }
         return found
 
-    def _measured(self, series: Series, statistic: Callable[[torch.Tensor], float]) -> dict[str, float]:
+    def _measured(self, series: SplitPredictions, statistic: Callable[[torch.Tensor], float]) -> dict[str, float]:
         """A statistic of indices into `series`, and its interval."""
         people = [self.subjects[row] for row in series.row.tolist()]
         low, high = confidence_interval(statistic, people, draws=DRAWS, level=LEVEL)
@@ -172,7 +183,7 @@ class Report:
             videos.append(video)
         return videos
 
-    def _per_subject(self, scored: Series) -> list[dict[str, Any]]:
+    def _per_subject(self, scored: SplitPredictions) -> list[dict[str, Any]]:
         """Each subject: the metrics of all of its valid steps, or of its recordings."""
         owners = np.array([self.subjects[row] for row in scored.row.tolist()], dtype=object)
         people = []
@@ -181,7 +192,7 @@ class Report:
             people.append({"subject": subject, "n": len(mine.row), "metrics": self._of_one(mine)})
         return people
 
-    def _of_one(self, mine: Series) -> dict[str, dict[str, float]]:
+    def _of_one(self, mine: SplitPredictions) -> dict[str, dict[str, float]]:
         found: dict[str, dict[str, float]] = {}
         columns = target_columns(self.targets)
         for target in self.targets:

@@ -7,7 +7,7 @@ from affectzoo import BackboneSpec, hookimpl
 
 @hookimpl
 def affectzoo_backbones() -> list[BackboneSpec]:
-    """Three families (`timm/`, `spectrogram/`, `transformers/`) and five networks by name."""
+    """Three families (`timm/`, `spectrogram/`, `transformers/`) and six networks by name."""
     return [
         BackboneSpec(
             name="timm/",
@@ -72,5 +72,13 @@ def affectzoo_backbones() -> list[BackboneSpec]:
             paper="Wolf et al. 2020, Transformers: State-of-the-Art Natural Language Processing, arXiv:1910.03771",
             licence="Apache-2.0",
             target="affectzoo_backbones.transformers_backbone:TransformersBackbone",
+        ),
+        BackboneSpec(
+            name="signal-mlp",
+            modality="signal",
+            summary="A perceptron on sensor channels or on features somebody extracted, standardised by what it has seen",
+            paper="Hendrycks and Gimpel 2016, Gaussian Error Linear Units, arXiv:1606.08415",
+            licence="Apache-2.0",
+            target="affectzoo_backbones.signal:SignalMLP",
         ),
     ]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CONFIG_MAPPING, AutoModel, PreTrainedConfig
 
-from affectzoo import Backbone, LogMelInput, WaveformInput, count_batches_once
+from affectzoo import Backbone, FramesInput, LogMelInput, WaveformInput, count_batches_once
 from affectzoo.errors import CheckpointError, ConfigError, DownloadError, UnknownNameError
 from affectzoo_backbones.inputs import check_frames, check_log_mel, check_waveform, declare
 from affectzoo_backbones.messages import one_line
@@ -117,6 +117,7 @@ class TransformersBackbone(Backbone):
             check_log_mel(x, self.input, exact_frames=True)
             x = x.squeeze(1).transpose(1, 2)
         else:
+            assert isinstance(self.input, FramesInput)
             check_frames(x, self.input, exact_size=True, exact_frames=True)
             x = x.transpose(1, 2)
         output = self.network(x)

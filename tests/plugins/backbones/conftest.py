@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from affectzoo.config import FramesInput, LogMelInput
+from affectzoo.config import FramesInput, LogMelInput, SignalInput
 from affectzoo.model.contracts import Backbone
 from affectzoo_backbones.i3d import I3D
+from affectzoo_backbones.signal import SignalMLP
 from affectzoo_backbones.spectrogram import SpectrogramBackbone, SpectrogramResNet18
 from affectzoo_backbones.timm_backbone import TimmBackbone
 from affectzoo_backbones.transformers_backbone import TransformersBackbone
@@ -61,6 +62,7 @@ CASES = {
     "hubert": Case(TransformersBackbone, ("hubert",), {"model_config": TINY_WAVEFORM, "input_config": WAVEFORM_INPUT}),
     "wavlm": Case(TransformersBackbone, ("wavlm",), {"model_config": TINY_WAVEFORM, "input_config": WAVEFORM_INPUT}),
     "ast": Case(TransformersBackbone, ("audio-spectrogram-transformer",), {"model_config": TINY_TRANSFORMER, "pool": "class"}),
+    "signal-mlp": Case(SignalMLP, (), {"channels": 3, "samples": 4, "hidden": [16, 8]}),
     "videomae": Case(TransformersBackbone, ("videomae",), {"model_config": TINY_VIDEO}),
 }
 
@@ -73,6 +75,8 @@ def sample(backbone: Backbone, batch: int = 2) -> torch.Tensor:
         shape = (batch, 3, wanted.frames, wanted.height, wanted.width)
     elif isinstance(wanted, LogMelInput):
         shape = (batch, 1, wanted.n_mels, wanted.frames)
+    elif isinstance(wanted, SignalInput):
+        shape = (batch, wanted.samples, wanted.channels)
     else:
         shape = (batch, wanted.samples)
     return torch.randn(shape, generator=generator)

@@ -26,6 +26,7 @@ def test_listing_imports_no_heavy_library():
 def test_names():
     assert set(SPECS) == {
         *("timm/", "spectrogram-resnet18", "spectrogram/", "r2plus1d_18", "r3d_18", "mc3_18", "i3d", "transformers/"),
+        "signal-mlp",
     }
 
 

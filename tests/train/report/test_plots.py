@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from affectzoo.train.evaluate import Series
+from affectzoo.train.evaluate import SplitPredictions
 from affectzoo.train.report.plots import chosen_videos, plot_report
 from tests.train.report.test_report import EMOTION, make_report
 
@@ -48,8 +48,8 @@ def test_the_best_the_median_and_the_worst_are_by_ccc():
 
 
 def test_videos_without_a_ccc_do_not_count(tmp_path):
-    def hide(steps: Series) -> Series:
-        return Series(**{**steps.__dict__, "valid": steps.valid & (steps.row > 1)})
+    def hide(steps: SplitPredictions) -> SplitPredictions:
+        return SplitPredictions(**{**steps.__dict__, "valid": steps.valid & (steps.row > 1)})
 
     report = make_report(change=hide)
     assert chosen_videos(report) == {}
@@ -57,8 +57,8 @@ def test_videos_without_a_ccc_do_not_count(tmp_path):
 
 
 def test_names_that_look_like_formulas_and_a_lonely_label_are_drawn(tmp_path):
-    def sparse(steps: Series) -> Series:
-        return Series(**{**steps.__dict__, "valid": steps.valid & (steps.step % 2 == 0)})
+    def sparse(steps: SplitPredictions) -> SplitPredictions:
+        return SplitPredictions(**{**steps.__dict__, "valid": steps.valid & (steps.step % 2 == 0)})
 
     names = ["$x", "a_$b$", "c" * 80, "d"]
     report = make_report(clip_ids=names, model="$model", change=sparse, post_processing=("one thing", "another " * 20))
@@ -66,7 +66,9 @@ def test_names_that_look_like_formulas_and_a_lonely_label_are_drawn(tmp_path):
 
 
 def test_a_constant_prediction_has_a_scatter(tmp_path):
-    def constant(steps: Series) -> Series:
-        return Series(**{**steps.__dict__, "prediction": torch.zeros_like(steps.prediction), "label": 0 * steps.label})
+    def constant(steps: SplitPredictions) -> SplitPredictions:
+        return SplitPredictions(
+            **{**steps.__dict__, "prediction": torch.zeros_like(steps.prediction), "label": 0 * steps.label}
+        )
 
     assert drawn(make_report(change=constant), tmp_path) == {"scatter", "residuals"}

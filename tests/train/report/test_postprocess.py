@@ -11,24 +11,24 @@ import torch
 
 from affectzoo.config import TargetConfig
 from affectzoo.errors import InputError
-from affectzoo.train.evaluate import Series
+from affectzoo.train.evaluate import SplitPredictions
 from affectzoo.train.report.postprocess import PostProcessing, Smoothing
 
 TARGETS = [TargetConfig.parse("valence")]
 STEP_S = 0.5
 
 
-def series(*clips: list[float], label: list[float] | None = None) -> tuple[Series, np.ndarray]:
+def series(*clips: list[float], label: list[float] | None = None) -> tuple[SplitPredictions, np.ndarray]:
     """Clips of one target by their predictions, and the middles of their steps."""
     flat = torch.tensor([value for clip in clips for value in clip]).unsqueeze(1)
     row = torch.tensor([number for number, clip in enumerate(clips) for _ in clip])
     step = torch.tensor([place for clip in clips for place in range(len(clip))])
     known = torch.ones(len(row), dtype=torch.bool)
     given = flat.clone() if label is None else torch.tensor(label).unsqueeze(1)
-    return Series(flat, given, known, known, row, step), (step.double().numpy() + 0.5) * STEP_S
+    return SplitPredictions(flat, given, known, known, row, step), (step.double().numpy() + 0.5) * STEP_S
 
 
-def run(done: PostProcessing, given: tuple[Series, np.ndarray]) -> Series:
+def run(done: PostProcessing, given: tuple[SplitPredictions, np.ndarray]) -> SplitPredictions:
     return done(*given, STEP_S, TARGETS)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from affectzoo.config import DataConfig, TargetConfig
 from affectzoo.objectives.metrics import CLASS_METRICS, REGRESSION_METRICS, ccc
-from affectzoo.train.evaluate import Series, by_recording
+from affectzoo.train.evaluate import SplitPredictions, by_recording
 from affectzoo.train.report.report import Report
 
 STEPS, CLIPS = 6, 4
@@ -25,7 +25,7 @@ def make_report(targets: tuple[Any, ...] = ("valence", "arousal"), pool: str | N
     draws = np.random.default_rng(0)
     label = torch.from_numpy(draws.uniform(-0.9, 0.9, (CLIPS * STEPS, sum(len(t.columns) for t in parsed))))
     step = torch.arange(STEPS).repeat(CLIPS)
-    steps = Series(
+    steps = SplitPredictions(
         prediction=label + torch.from_numpy(draws.normal(0.1, 0.2, label.shape)),
         label=label,
         valid=step < STEPS - 1,
@@ -95,9 +95,9 @@ def test_one_subject_has_no_interval_and_the_report_says_why():
 
 
 def test_what_is_not_a_number_is_null(tmp_path):
-    def constant(steps: Series) -> Series:
+    def constant(steps: SplitPredictions) -> SplitPredictions:
         values = torch.zeros_like(steps.label)
-        return Series(**{**steps.__dict__, "label": values, "prediction": values})
+        return SplitPredictions(**{**steps.__dict__, "label": values, "prediction": values})
 
     report = make_report(change=constant)
     written, _ = report.write(tmp_path)
@@ -108,8 +108,8 @@ def test_what_is_not_a_number_is_null(tmp_path):
 
 
 def test_a_video_without_a_valid_label_has_no_metrics():
-    def hide(steps: Series) -> Series:
-        return Series(**{**steps.__dict__, "valid": steps.valid & (steps.row != 1)})
+    def hide(steps: SplitPredictions) -> SplitPredictions:
+        return SplitPredictions(**{**steps.__dict__, "valid": steps.valid & (steps.row != 1)})
 
     results = make_report(change=hide).results
     assert results["per_video"][1] == {

@@ -1,0 +1,160 @@
+"""Labelled images of faces: a table that names them, or a folder for each class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from affectzoo import Clip, Corpus, DatasetCard, Protocol, TargetConfig, read_rows, unusable
+from affectzoo.errors import ConfigError, DataError
+
+TABLE_FILE = "metadata.csv"
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+SPLITS = ("train", "val", "test")
+
+
+class FacesFolder(Corpus):
+    """One clip of one frame for each image; images are not opened.
+
+    With `metadata.csv` (file_name, a column of labels; subject and split where they are known) the table says what belongs
+    to the corpus. Without it the first folder on the way to an image is its class, below `train`, `val` and `test` where
+    the top folders are these.
+
+    Args:
+        root: the folder.
+        label: name of the target, and of its column in `metadata.csv`.
+        classes: names in the order of the model's columns, an image of another one is listed; None is the sorted names found.
+
+    Raises:
+        DataError: no such column, or fewer than two classes.
+        ConfigError: a label or classes that cannot be.
+    """
+
+    card = DatasetCard(
+        title="labelled images of faces",
+        licence="that of the images",
+        source="your own",
+        how_to_obtain="your own; crops of faces, for images are used as they are",
+        layout=f"{TABLE_FILE} with file_name, emotion, and optionally subject and split; or a folder for each class, "
+        "anger/1.png, optionally below train, val and test",
+        citation="of the images",
+        protocol="the splits of the table, or folds by subject. Where the table has no column subject, and always with a "
+        "folder for each class, each image counts as a person of its own: then neither folds nor splits are by person.",
+        metric="UAR",
+        checked="two folders of 13,626 and 981 real crops with a table; the folder for each class by a miniature",
+    )
+    protocols = (
+        Protocol(
+            name="faces-folder",
+            summary="test images of the table or folder, UAR and mean F1",
+            source="the split of the images",
+            targets=("emotion",),
+            metrics=("uar", "f1"),
+            of="clips",
+            split="test",
+        ),
+        Protocol(
+            name="faces-folder-5fold",
+            summary="5 folds by subject, UAR and mean F1 over all images together",
+            source="the common protocol of small sets of faces",
+            targets=("emotion",),
+            metrics=("uar", "f1"),
+            of="clips",
+            folds=5,
+        ),
+    )
+
+    def __init__(self, root: str | Path, *, label: str = "emotion", classes: Sequence[str] | None = None) -> None:
+        super().__init__(root)
+        if classes is not None and (isinstance(classes, str) or not isinstance(classes, Sequence)):
+            raise ConfigError(f"classes is {classes!r}; give a list of names")
+        self.label = label
+        self.has_table = (self.root / TABLE_FILE).exists()
+        found = self._table_rows() if self.has_table else self._image_rows()
+        self._rows = list(found)
+        names = sorted({row[label] for row in self._rows} - {""}) if classes is None else list(classes)
+        if len(names) < 2:
+            where = f"{self.root / TABLE_FILE}, column {label}" if self.has_table else f"{self.root}, a folder for each"
+            found_names = f": {', '.join(names)}" if names else ""
+            raise DataError(f"images need at least two classes, and {where}, has {len(names)}{found_names}")
+        self.targets = (TargetConfig.parse({"name": label, "kind": "categorical", "classes": names}, where=f"label {label!r}"),)
+
+    def scan(self) -> Iterator[Clip]:
+        """Every line, then images that no line names; or every image."""
+        known = {row["file_name"] for row in self._rows}
+        remark = self._remark()
+        for row in self._rows:
+            yield self._clip(row, remark)
+            remark = ()
+        if self.has_table:
+            for image in _images(self.root):
+                if image not in known:
+                    yield unusable(image, f"{TABLE_FILE} has no line for this image")
+
+    def _remark(self) -> tuple[str, ...]:
+        """Said once, of the first image: of all of them it would hide every other remark."""
+        if all("subject" in row for row in self._rows):
+            return ()
+        why = f"{TABLE_FILE} has no column subject" if self.has_table else "folders of classes do not tell people apart"
+        return (f"{why}: each image counts as a person of its own, and no split is by person",)
+
+    def _clip(self, row: dict[str, str], remark: tuple[str, ...]) -> Clip:
+        name, value, split = row["file_name"], row[self.label], row.get("split", "")
+        path = self.root / name
+        problem, notes = "", remark
+        if not name:
+            problem = f"{row['where']}: file_name is empty"
+        elif not value:
+            problem = f"{row['where']}: {self.label} is empty" if self.has_table else "the image is in no folder of a class"
+        elif value not in self.targets[0].classes:
+            problem = f"{row['where']}: {value!r} is none of the classes {', '.join(self.targets[0].classes)}"
+        elif split not in ("", *SPLITS):
+            problem = f"{row['where']}: there is no split {split!r}; use {', '.join(SPLITS)}"
+        elif not path.is_file():
+            problem = f"{row['where']}: there is no image {path}"
+        elif path.suffix.lower() not in IMAGES:
+            problem = f"{row['where']}: {name} is no image; there are {', '.join(IMAGES)}"
+        if row.get("subject") == "":
+            notes = (*notes, "subject is empty: the image counts as a person of its own")
+        return Clip(
+            clip_id=name or row["where"],
+            subject=row.get("subject") or name,
+            split=split,
+            frames=None if problem else str(path),
+            scores={} if problem else {self.label: value},
+            notes=notes,
+            problem=problem,
+        )
+
+    def _table_rows(self) -> Iterator[dict[str, str]]:
+        path = self.root / TABLE_FILE
+        rows, header = read_rows(path)
+        for name in ("file_name", self.label):
+            if name not in header:
+                raise DataError(f"{path} has no column {name!r}; it has {', '.join(header)}")
+        for where, cells in rows:
+            name = cells["file_name"] and Path(os.path.normpath(cells["file_name"])).as_posix()
+            yield {**cells, "file_name": name, "where": where.rpartition(", ")[2]}
+
+    def _image_rows(self) -> Iterator[dict[str, str]]:
+        images = _images(self.root)
+        tops = {image.split("/")[0] for image in images if "/" in image}
+        split = bool(tops) and tops <= set(SPLITS)
+        for image in images:
+            *folders, _ = image.split("/")
+            row = {"file_name": image, "where": image}
+            if split:
+                row["split"] = folders.pop(0) if folders else ""
+            yield {**row, self.label: folders[0] if folders else ""}
+
+
+def _images(root: Path) -> list[str]:
+    """Paths of images below the folder, sorted; names that begin with a dot belong to the system."""
+    found: list[str] = []
+    for folder, below, files in os.walk(root):
+        below[:] = [name for name in below if not name.startswith(".")]
+        place = Path(folder).relative_to(root).as_posix()
+        names = [name for name in files if not name.startswith(".") and Path(name).suffix.lower() in IMAGES]
+        found += names if place == "." else [f"{place}/{name}" for name in names]
+    return sorted(found)
