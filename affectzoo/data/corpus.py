@@ -90,12 +90,18 @@ class Corpus(ABC):
     extra: Mapping[str, type] = {}
     protocols: ClassVar[tuple[Protocol, ...]] = ()
     options: Mapping[str, Any]
+    __signature__: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Or a loader that adds no option would seem to take what __new__ takes: anything.
+        own = inspect.signature(cls.__init__)
+        cls.__signature__ = own.replace(parameters=list(own.parameters.values())[1:], return_annotation=cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
         # Here and not in __init__, which loaders override; partial, since unpickling gives no arguments.
-        given = inspect.signature(cls.__init__).bind_partial(self, *args, **kwargs).arguments
-        self.options = dict(list(given.items())[1:])
+        self.options = dict(inspect.signature(cls).bind_partial(*args, **kwargs).arguments)
         return self
 
     def __init__(self, root: str | Path) -> None:
@@ -149,7 +155,7 @@ class Corpus(ABC):
 
 def options_of(corpus: type[Corpus]) -> dict[str, inspect.Parameter]:
     """The options of a loader: the parameters of its constructor."""
-    return {name: p for name, p in inspect.signature(corpus.__init__).parameters.items() if name != "self"}
+    return dict(inspect.signature(corpus).parameters)
 
 
 def is_corpus(target: Any) -> bool:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from affectzoo.data.corpus import Corpus, is_corpus, options_of
+from affectzoo.data.corpus import Corpus, is_corpus
 from affectzoo.data.folds import FoldConfig, assign, fold_of
 from affectzoo.data.say import say
 from affectzoo.data.schema import IDENTITY, SPLITS
 from affectzoo.errors import ConfigError, DataError
-from affectzoo.registry import registry
+from affectzoo.registry import check_arguments, registry
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDatasetDict
@@ -94,16 +93,7 @@ def open_corpus(name: str, options: Mapping[str, Any]) -> Corpus:
         raise ConfigError(
             f"{entry.name!r} prepares inputs of a given model and has no rows of its own; name it in a recipe (data.name)"
         )
-    known = options_of(target)
-    for key in options:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
-            raise ConfigError(f"dataset {entry.name!r} of {entry.provider} has no option {key!r}; {hint}")
-    missing = [key for key, parameter in known.items() if parameter.default is parameter.empty and key not in options]
-    if missing:
-        raise ConfigError(f"dataset {entry.name!r} of {entry.provider} needs {missing[0]}=")
-    return target(**options)
+    return target(**check_arguments(target, {}, options, f"dataset {entry.name!r} of {entry.provider}"))
 
 
 def split_rows(table: Dataset, corpus: Corpus, fold: FoldConfig | None) -> dict[str, list[int]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 from affectzoo.config import ComponentConfig
 from affectzoo.errors import AffectzooError, ConfigError, PluginError, UnknownNameError
 from affectzoo.model.contracts import Backbone, Block, Component, Fusion, Temporal
-from affectzoo.registry import SESSION, Entry, registry
+from affectzoo.registry import SESSION, Entry, check_arguments, registry
 
 
 def create_backbone(name: str, **config: Any) -> Backbone:
@@ -123,25 +121,6 @@ def _absent(kind: str, config: ComponentConfig) -> str:
     if record.status != "loaded":
         return f"{need}, which is installed but {record.status}: {record.error}"
     return f"{need}; the installed {record.label} does not provide it: pip install {wanted}"
-
-
-def check_arguments(target: Any, given: Mapping[str, Any], config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The full keyword arguments for `target`: `config` over its defaults, every key known, none missing."""
-    parameters = inspect.signature(target).parameters
-    for name in given:
-        if name not in parameters:
-            raise PluginError(f"{where}: its constructor must take {name!r}")
-    free = {n: p for n, p in parameters.items() if n not in given and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for key in config:
-        if key not in free and not takes_any:
-            near = difflib.get_close_matches(key, free, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(free) or 'no configuration'}."
-            raise ConfigError(f"{where}: unknown key {key!r}; {hint}")
-    missing = [n for n, p in free.items() if p.default is p.empty and n not in config]
-    if missing:
-        raise ConfigError(f"{where}: key {missing[0]!r} is missing.")
-    return {**{n: p.default for n, p in free.items() if p.default is not p.empty}, **config}
 
 
 #: Registry kind -> base class and what an instance must say about itself.

@@ -1,5 +1,6 @@
 """Names, specs and plugins. No torch anywhere in this folder."""
 
+from affectzoo.registry.arguments import check_arguments
 from affectzoo.registry.hooks import hookimpl, hookspec
 from affectzoo.registry.manager import PluginRecord, PluginWarning, load_plugins
 from affectzoo.registry.registry import SESSION, Entry, Registry, lister, register, registrar, registry, suggestion
@@ -48,6 +49,7 @@ __all__ = [
     "Registry",
     "Spec",
     "TemporalSpec",
+    "check_arguments",
     "hookimpl",
     "hookspec",
     "list_backbones",

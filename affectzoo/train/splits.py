@@ -14,8 +14,7 @@ from affectzoo.data.corpus_windows import builder_of
 from affectzoo.data.schema import SPLITS
 from affectzoo.data.windows import WindowDataset, check_labels, windows_over
 from affectzoo.errors import AffectzooError, DataError, InputError, UnknownNameError
-from affectzoo.model.build import check_arguments
-from affectzoo.registry import Entry, registry
+from affectzoo.registry import Entry, check_arguments, registry
 from affectzoo.train.experiment import apply_override, read_experiment
 
 

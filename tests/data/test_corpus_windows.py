@@ -21,7 +21,7 @@ from affectzoo.data.corpus_windows import build, builder_of
 from affectzoo.data.rendered import RenderedClip, write_clip
 from affectzoo.data.windows import WindowDataset, check_labels
 from affectzoo.errors import ConfigError, DataError, PluginError
-from affectzoo.model.build import check_arguments
+from affectzoo.registry import check_arguments
 from tests.data.toy_corpus import CLASSES, ToyCorpus, toy_model, write_toys
 
 SPLITS = ("train", "val", "test")

@@ -97,9 +97,9 @@ def test_contradictions_are_refused(root):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"root": "x", "shift": 1}, "has no option 'shift'; did you mean 'shift_s'"),
-        ({"root": "x", "zzz": 1}, "has no option 'zzz'; it takes root, shift_s"),
-        ({}, "needs root="),
+        ({"root": "x", "shift": 1}, "unknown key 'shift'; did you mean 'shift_s'"),
+        ({"root": "x", "zzz": 1}, "unknown key 'zzz'; it takes root, shift_s"),
+        ({}, "key 'root' is missing"),
     ],
 )
 def test_options_that_cannot_be_are_named(options, words):

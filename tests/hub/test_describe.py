@@ -173,3 +173,14 @@ def test_a_backbone_of_signals_is_measured_too():
     affectzoo.register_backbone("sensor")(Sensor)
     assert affectzoo.info("sensor").facts["input"] == "a signal of 3 channels x 4 samples"
     assert affectzoo.info("sensor").facts["GMAC"].endswith("at 1 x 4 x 3")
+
+
+def test_a_loader_without_options_of_its_own_takes_a_root_alone():
+    @affectzoo.register_dataset("bare-corpus", licence="MIT")
+    class Bare(affectzoo.Corpus):
+        """A toy corpus."""
+
+        def scan(self):
+            return iter(())
+
+    assert affectzoo.info("bare-corpus").options == {"root": "required"}
