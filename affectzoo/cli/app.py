@@ -182,6 +182,9 @@ def evaluate(
     protocol: Annotated[
         str | None, typer.Option(help="How papers report the dataset: the number of that name, first of all.")
     ] = None,
+    submission: Annotated[
+        Path | None, typer.Option(help="Write the file that the corpus' challenge takes instead: a prediction for every frame.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out/evaluate"),
     clip: Annotated[bool, typer.Option("--clip", help="Clip predictions to the range of their target.")] = False,
     smooth: Annotated[
@@ -201,6 +204,7 @@ def evaluate(
         overrides or [],
         split=split,
         protocol=protocol,
+        submission=submission,
         folder=out,
         clip=clip,
         smooth=smooth,

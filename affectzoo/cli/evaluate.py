@@ -11,12 +11,13 @@ from rich.table import Table
 
 from affectzoo.cli.console import err, out, remark
 from affectzoo.cli.predict import make_folder
+from affectzoo.errors import InputError
 
 if TYPE_CHECKING:
     from affectzoo.train.report.report import Report
 
 #: Metrics that have no unit and lie within -1..1.
-_UNITLESS = ("ccc", "pcc", "icc31", "icc11", "uar", "f1")
+_UNITLESS = frozenset(("ccc", "pcc", "icc31", "icc11", "uar", "f1"))
 
 
 def evaluate_model(
@@ -26,6 +27,7 @@ def evaluate_model(
     *,
     split: str | None,
     protocol: str | None,
+    submission: Path | None,
     folder: Path,
     clip: bool,
     smooth: str | None,
@@ -38,27 +40,36 @@ def evaluate_model(
     from affectzoo.train.report.assess import assess
     from affectzoo.train.report.plots import plot_report
     from affectzoo.train.report.postprocess import PostProcessing, Smoothing
+    from affectzoo.train.seen import counted
     from affectzoo.train.splits import read_data
 
     post_processing = PostProcessing(label_delay_s, None if smooth is None else Smoothing.parse(smooth), clip)
     asked = read_data(data, overrides)
-    make_folder(folder)
+    if submission is not None and (protocol is not None or label_delay_s):
+        raise InputError("--submission compares with no labels: leave --protocol and --label-delay out")
+    make_folder(folder if submission is None else submission.parent)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(f"protocol {protocol}" if protocol else f"split {split or 'test'}", total=None)
-        report = assess(
-            model,
-            asked,
-            split=split,
-            protocol=protocol,
-            post_processing=post_processing,
-            device=device,
-            batch_size=batch_size,
-            workers=workers,
-            advance=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        how: dict[str, Any] = {
+            "post_processing": post_processing,
+            "device": device,
+            "batch_size": batch_size,
+            "workers": workers,
+            "advance": lambda done, total: bar.update(task, completed=done, total=total),
+        }
+        if submission is not None:
+            from affectzoo.train.report.submission import write_submission
+
+            write_submission(model, asked, submission, split=split or "test", **how)
+            out.print(f"-> {submission}", markup=False, soft_wrap=True)
+            return
+        report = assess(model, asked, split=split, protocol=protocol, **how)
     written = [*report.write(folder), *plot_report(report, folder)]
     show(report)
+    if report.met_in_training and report.split != "train":
+        met = counted(list(report.met_in_training), report.subjects)
+        remark(f"warning: {model} was trained on {met}: these numbers do not tell how it does on people whom it has not met")
     is_regressed = any(target.kind != "categorical" for target in report.targets)
     if is_regressed and report.pool is None and folder / "videos.png" not in written:
         remark("fewer than three videos have a CCC, so no best, median and worst one are drawn")
@@ -109,7 +120,7 @@ def show(report: Report) -> None:
     for target in results["metrics"]:
         for word, metrics in parts:
             for metric, measured in metrics.get(target, {}).items():
-                unit = "" if metric in _UNITLESS else units.get(target, "")
+                unit = "" if _UNITLESS.intersection(metric.split()) else units.get(target, "")
                 row = [target, word, metric, f"{number(measured['value'])} {unit}".rstrip()]
                 table.add_row(*row, *([interval(measured)] if has_intervals else []))
     if "mean_ccc" in results:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from affectzoo.config import TargetConfig
 from affectzoo.data.schema import Track
@@ -40,44 +40,69 @@ def read_annotations(path: Path, targets: Sequence[TargetConfig]) -> tuple[Track
         absent = [target.name for target in targets if target.name not in held]
         if absent:
             raise DataError(f"{path} {no_column(absent[0], held)}")
-        words = {held[target.name]: str.strip for target in targets if target.kind == "categorical"}
-        # What is not asked for may be long or odd, and is not read.
-        asked = [held[name] for name in (unit, *(target.name for target in targets))]
-        table = pd.read_csv(path, usecols=asked, converters=words, encoding="utf-8-sig", index_col=False)
-    except (ValueError, OSError) as error:
+        asked = [unit, *(target.name for target in targets)]
+        cells, lines = _columns(path, [held.index(name) for name in asked], len(held))
+    except (ValueError, csv.Error, OSError) as error:
         raise DataError(f"{path} cannot be read as CSV in UTF-8: {' '.join(str(error).split())}") from error
-    cells = {name: table[held[name]].to_numpy() for name in (unit, *(target.name for target in targets))}
-    times = _numbers(cells[unit])
+    columns = dict(zip(asked, cells, strict=True))
+    times = to_numbers(columns[unit])
     wrong = np.flatnonzero(~np.isfinite(times))
     if len(wrong):
-        raise DataError(f"{path}, row {wrong[0] + 1}: {unit} is {str(cells[unit][wrong[0]])!r}, which is not a number")
-    values = {target.name: _labels(cells[target.name], target) for target in targets}
-    valid = np.ones(len(table), bool)
+        raise DataError(f"{path}, line {lines[wrong[0]]}: {unit} is {columns[unit][wrong[0]]!r}, which is not a number")
+    values = {target.name: _labels(columns[target.name], target) for target in targets}
+    valid = np.ones(len(times), bool)
     for target in targets:
         valid &= values[target.name] >= 0 if target.kind == "categorical" else np.isfinite(values[target.name])
     bad = np.flatnonzero(~valid)
     notes = []
     if len(bad):
-        lines = lines_of([int(row) + 2 for row in bad])
-        notes.append(f"{path}: {len(bad)} annotations are missing or out of range, and not valid ({lines})")
+        named = lines_of([lines[row] for row in bad])
+        notes.append(f"{path}: {len(bad)} annotations are missing or out of range, and not valid ({named})")
     rate = _rate(times) if TIME_COLUMNS[unit] == "s" else np.nan
     return Track(times=times, unit=TIME_COLUMNS[unit], values=values, valid=valid, rate_hz=rate), notes  # pyright: ignore[reportArgumentType]
 
 
-def header_of(path: Path) -> dict[str, str]:
-    """The names of the columns of a CSV, each with how it stands there, blanks included.
+def header_of(path: Path) -> list[str]:
+    """The names of the columns of a CSV.
 
     Raises:
-        ValueError, OSError: it cannot be read.
+        ValueError, OSError: it cannot be read, or has a column twice.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
-        # Not by pandas, which takes longer over the first line than over the next thousand.
         try:
-            return {name.strip(): name for name in next(csv.reader(file))}
+            held = [name.strip() for name in next(csv.reader(file))]
         except StopIteration:
             raise ValueError("it is empty") from None
         except csv.Error as error:
             raise ValueError(str(error)) from error
+    twice = next((name for name, count in Counter(held).items() if name and count > 1), None)
+    if twice:
+        raise ValueError(f"it has a column twice: {twice!r}")
+    return held
+
+
+def _columns(path: Path, places: Sequence[int], width: int) -> tuple[list[list[str]], list[int]]:
+    """The cells of some columns of a CSV of `width` columns, and the line of each row; rows without content are left out.
+
+    Raises:
+        DataError: a row goes on after the last column, as one with decimal commas does.
+    """
+    flat: list[str] = []  # row after row; a list for each would take the garbage collector longer than reading
+    lines: list[int] = []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        next(reader)
+        for cells in reader:
+            # Corpora have millions of rows: those as they should be are not looked at more closely.
+            if len(cells) != width or not cells[places[0]]:
+                if any(cells[width:]):
+                    raise DataError(f"{path}, line {reader.line_num}: {len(cells)} cells for {width} columns")
+                if not any(map(str.strip, cells)):
+                    continue
+                cells += [""] * (width - len(cells))
+            flat += cells[:width]
+            lines.append(reader.line_num)
+    return [list(map(str.strip, flat[place::width])) for place in places], lines
 
 
 def label_of(cell: str, target: TargetConfig) -> float | str | None:
@@ -120,10 +145,10 @@ def no_column(name: str, held: Iterable[str]) -> str:
     return f"has no column {name}; " + (f"did you mean {near[0]!r}?" if near else f"it has {', '.join(held)}")
 
 
-def _labels(column: np.ndarray, target: TargetConfig) -> np.ndarray:
+def _labels(column: Sequence[str], target: TargetConfig) -> np.ndarray:
     """`[m]` float32: values, NaN where missing or out of range; of classes their number, -1 where there is none."""
     if target.kind != "categorical":
-        return _in_range(_numbers(column), target)
+        return _in_range(to_numbers(column), target)
     number = {name: float(index) for index, name in enumerate(target.classes)}
     return np.array([number.get(cell, -1.0) for cell in column], dtype=np.float32)
 
@@ -134,11 +159,6 @@ def _in_range(values: np.ndarray, target: TargetConfig) -> np.ndarray:
     narrow = values.astype(np.float32)
     inside = (narrow >= np.float32(target.low)) & (narrow <= np.float32(target.high))
     return np.where(inside, narrow, np.float32(np.nan))
-
-
-def _numbers(column: np.ndarray) -> np.ndarray:
-    """`[m]` float64 of a column that pandas may have found to hold words too."""
-    return np.asarray(pd.to_numeric(pd.Series(column), errors="coerce"), dtype=np.float64)
 
 
 def _rate(times: np.ndarray) -> float:

@@ -153,7 +153,7 @@ def prepare(clip: Clip, wanted: dict[str, StreamInput], seconds: float, detector
     assert frames is None or isinstance(frames, FramesInput)
     assert sound is None or isinstance(sound, LogMelInput | WaveformInput)
     start_s, end_s = clip.start_s or 0.0, clip.end_s
-    if start_s < 0 or (end_s is not None and end_s <= start_s):
+    if not 0 <= start_s < np.inf or (end_s is not None and not end_s > start_s):
         raise MediaError(f"{clip.clip_id}: a part from {start_s} to {end_s} s cannot be; correct its start and end")
     if clip.frames is not None and not Path(clip.frames).is_dir():
         return _prepare_image(Path(clip.frames), wanted, detector)

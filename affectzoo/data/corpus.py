@@ -16,8 +16,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import linecache
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -164,12 +167,13 @@ def is_corpus(target: Any) -> bool:
 
 
 def digest_of(corpus: Corpus, clips: list[Clip]) -> str:
-    """Changes whenever a clip, an option, the loader's version or a label file does; media do not count.
+    """Changes whenever a clip, an option, a label file or the module of the loader does; media do not count.
 
     Raises:
         ConfigError: a clip holds what JSON does not know.
     """
     digest = hashlib.sha256(f"{type(corpus).__module__}.{type(corpus).__qualname__} {__version__}\n".encode())
+    digest.update(_source_of(type(corpus)).encode())
     digest.update(json.dumps(dict(corpus.options), default=str, sort_keys=True).encode())
     for word in (corpus.targets, corpus.along, dict(corpus.signals), {k: v.__name__ for k, v in corpus.extra.items()}):
         digest.update(f"{word}\n".encode())
@@ -193,3 +197,13 @@ def digest_of(corpus: Corpus, clips: list[Clip]) -> str:
         for values in {} if clip.track is None else clip.track.values.values():
             digest.update(values.tobytes())
     return digest.hexdigest()
+
+
+def _source_of(loader: type[Corpus]) -> str:
+    """The text of the modules that define a loader and its parents; of what was typed at a prompt, none."""
+    found = []
+    for own in loader.__mro__[: loader.__mro__.index(Corpus)]:
+        with suppress(OSError, TypeError):
+            linecache.checkcache(inspect.getfile(own))  # a loader may have been edited and imported again
+            found.append(inspect.getsource(sys.modules[own.__module__]))
+    return "".join(found)

@@ -17,8 +17,9 @@ from affectzoo.data.corpus import Corpus
 from affectzoo.data.schema import Clip, Track
 from affectzoo.errors import DataError
 
-#: Columns of a prepared row that hold the annotations themselves, for protocols that compare each of them.
-ANNOTATION_COLUMNS = ("annotation.times_s", "annotation.targets", "annotation.valid")
+#: Columns of a prepared row that hold the annotations themselves, for protocols that compare each of them, and the times of
+#: the frames, for challenges that ask for a prediction of each.
+ANNOTATION_COLUMNS = ("annotation.times_s", "annotation.targets", "annotation.valid", "frame_times_s")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class LabelPlan:
             "annotation.times_s": times.astype(np.float64).tobytes(),
             "annotation.targets": np.nan_to_num(values).astype(np.float32).tobytes(),
             "annotation.valid": valid.tobytes(),
+            "frame_times_s": _inside(frame_times, clip).tobytes(),
             "extra": json.dumps(dict(clip.extra), ensure_ascii=False),
         }
 
@@ -145,6 +147,12 @@ class LabelPlan:
         valid = np.asarray(track.valid, bool)[meant] & np.isfinite(values).all(axis=1)
         lost["annotations are missing, marked or out of range, and not valid"] += int((~valid).sum())
         return times[meant] - start, values, valid
+
+
+def _inside(frame_times: np.ndarray, clip: Clip) -> np.ndarray:
+    """`[F]` seconds from the start of the clip of the frames that are in it."""
+    start_s, end_s = clip.start_s or 0.0, np.inf if clip.end_s is None else clip.end_s
+    return frame_times[(frame_times >= start_s) & (frame_times < end_s)].astype(np.float64) - start_s
 
 
 def _seconds(track: Track, clip: Clip, frame_times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

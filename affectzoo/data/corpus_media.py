@@ -79,6 +79,9 @@ class CorpusMedia:
         """Media of whole chunks, and where among them each of these rows of the table is.
 
         A clip without media, and every clip where the model takes none, has a row of no sub-sequences.
+
+        Raises:
+            DataError: the cache cannot be written.
         """
         from datasets import Dataset, concatenate_datasets
 
@@ -99,18 +102,21 @@ class CorpusMedia:
         return concatenate_datasets(parts), places
 
     def _chunk(self, chunk: int) -> Any:
-        from datasets import Dataset
+        from datasets import Dataset, NamedSplit
 
         from affectzoo.data.clip_media import generate, job_of, media_features
+        from affectzoo.data.table import cache_refusals
 
         if chunk not in self._ready:
             numbers = self._chunks[chunk]
-            with one_thread():  # a fork of a process whose OpenCV has threads would wait for them for ever
+            # A fork of a process whose OpenCV has threads would wait for them for ever.
+            with one_thread(), cache_refusals(self._cache_dir):
                 self._ready[chunk] = Dataset.from_generator(
                     generate,
                     features=media_features(list(self.inputs)),
                     gen_kwargs={"jobs": [job_of(self._clips[number]) for number in numbers], "shared": self._shared},
                     num_proc=min(self._workers, len(numbers)) if self._workers > 1 else None,
+                    split=NamedSplit("media"),  # only a name, which its progress bar shows
                     cache_dir=self._cache_dir,  # pyright: ignore[reportArgumentType]
                     writer_batch_size=1,
                 )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class AvFolder(Corpus):
     Args:
         root: holds `metadata.csv`.
         targets: names from `KNOWN_TARGETS` or mappings as in `TargetConfig`; a model that is trained gives its own. None:
-            those of `KNOWN_TARGETS` that are columns of the metadata or of the first annotation file.
+            those of `KNOWN_TARGETS` that are columns of the metadata or of any annotation file.
 
     Raises:
         DataError: the metadata are absent or contradict themselves; names the line.
@@ -121,7 +122,8 @@ class AvFolder(Corpus):
                 notes.append(f"{row.where}: {target.name} is {said}, and not valid")
             else:
                 scores[target.name] = label
-        marks = f"#{cells.get('start', '')}-{cells.get('end', '')}" if start is not None or end is not None else ""
+        written = cells.get("start", ""), cells.get("end", "")
+        marks = "#" + "-".join(written) if any(written) else ""
         return Clip(
             clip_id=row.file + marks,
             subject=cells["subject"],
@@ -142,13 +144,12 @@ class AvFolder(Corpus):
         return self.root / named if named else (self.root / row.file).with_suffix(".csv")
 
     def _labelled(self) -> list[str]:
-        """Columns of the metadata, then those of the first annotation file."""
-        for row in self.rows:
-            try:
-                return list(dict.fromkeys([*self.header, *header_of(self._annotations(row))]))
-            except (ValueError, OSError):
-                continue  # which is said when the clip is read
-        return self.header
+        """Columns of the metadata, then those of the annotation files."""
+        found = dict.fromkeys(self.header)
+        for path in dict.fromkeys(self._annotations(row) for row in self.rows):
+            with suppress(ValueError, OSError):  # which is said when the clip is read
+                found |= dict.fromkeys(header_of(path))
+        return list(found)
 
 
 def _read_metadata(path: Path) -> tuple[list[tuple[str, dict[str, str]]], list[str]]:
@@ -170,7 +171,7 @@ def _checked(lines: Sequence[tuple[str, dict[str, str]]]) -> list[_Row]:
         DataError: names the line.
     """
     found: list[_Row] = []
-    seen: dict[tuple[str, str, str], str] = {}
+    seen: dict[tuple[Any, ...], str] = {}
     for where, cells in lines:
         for name in _NEEDED:
             if not cells[name]:
@@ -178,11 +179,13 @@ def _checked(lines: Sequence[tuple[str, dict[str, str]]]) -> list[_Row]:
         if cells.get("split", "") not in ("", *SPLITS):
             raise DataError(f"{where}: there is no split {cells['split']!r}; use {', '.join(SPLITS)}")
         file = Path(os.path.normpath(cells["file_name"])).as_posix()
-        part = (file, cells.get("start", ""), cells.get("end", ""))
+        row = _Row(where, cells, file)
+        start, end, problem = _part(row)
+        part = (file, start or 0.0, end) if not problem else (file, cells.get("start"), cells.get("end"))
         if part in seen:
             raise DataError(f"{where}: {file} is already in {seen[part]}; several rows of a file need their own start and end")
         seen[part] = where
-        found.append(_Row(where, cells, file))
+        found.append(row)
     return found
 
 

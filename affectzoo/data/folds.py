@@ -44,9 +44,8 @@ def fold_count(subjects: Sequence[str], folds: int | Literal["loso"]) -> int:
     people = len(set(subjects))
     count = people if folds == "loso" else folds
     if people < max(count, 3):
-        raise DataError(
-            f"{people} subjects cannot be divided into {count} folds with a validation split each; give fewer folds"
-        )
+        hint = f"give at most {people} folds" if people >= 3 else "at least 3 subjects are needed"
+        raise DataError(f"{people} subjects cannot be divided into {count} folds with a validation split each; {hint}")
     return count
 
 

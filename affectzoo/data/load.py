@@ -56,7 +56,7 @@ def load_dataset(
     from affectzoo.data.table import read_table, stream_table
 
     corpus = open_corpus(name, {**({} if root is None else {"root": root}), **options})
-    chosen = fold_of(fold if fold is None or isinstance(fold, FoldConfig) else dict(fold))
+    chosen = fold_of(dict(fold) if isinstance(fold, Mapping) else fold)
     if not streaming:
         table = read_table(corpus, cache_dir=cache_dir, num_proc=num_proc)
         report_problems(table, corpus)
@@ -138,9 +138,10 @@ def report_problems(table: Dataset, corpus: Corpus) -> None:
     """Say how many clips are left out and what is noted of others, the first of each by name."""
     columns = table.select_columns(["clip_id", "problem", "notes"])
     rows = list(zip(columns["clip_id"], columns["problem"], columns["notes"], strict=True))
-    _report(corpus, [(clip, problem) for clip, problem, _ in rows if problem], f"of {len(rows)} clips are left out")
+    problems = [(clip, problem) for clip, problem, _ in rows if problem]
+    _report(corpus, problems, f"of {len(rows)} clips {'is' if len(problems) == 1 else 'are'} left out")
     notes = [(clip, note) for clip, problem, given in rows if not problem for note in given or ()]
-    _report(corpus, notes, "remarks on clips that are used")
+    _report(corpus, notes, f"remark{'' if len(notes) == 1 else 's'} on clips that are used")
 
 
 def _report(corpus: Corpus, found: Sequence[tuple[str, str]], what: str, most: int = 5) -> None:

@@ -33,12 +33,14 @@ def signal_inputs(config: ModelConfig, corpus: Corpus) -> dict[str, SignalInput]
 def steps_covered(times_s: np.ndarray, seconds: float) -> int:
     """How many sub-sequences of `seconds` it takes to hold samples at `times_s` `[m]`; one row is one sub-sequence.
 
-    The last sample lasts as long as most do.
+    The last sample lasts as long as most do. Samples that begin half of that after 0, or later, stand in the middle of what
+    they last.
     """
     if len(times_s) < 2:
         return len(times_s)
     rising = np.sort(times_s)
-    return subsequence_count(float(rising[-1] + np.median(np.diff(rising))), seconds)
+    lasting = float(np.median(np.diff(rising)))
+    return subsequence_count(float(rising[-1]) + lasting - min(max(0.0, float(rising[0])), lasting / 2), seconds)
 
 
 def signal_steps(signal: Signal | None, given: SignalInput, count: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:

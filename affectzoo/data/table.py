@@ -196,7 +196,7 @@ def read_table(corpus: Corpus, *, cache_dir: str | None = None, num_proc: int | 
         DataError: nothing that can be used was found, or the cache cannot be written.
     """
     clips = corpus.clips()
-    with _cache_refusals(cache_dir):
+    with cache_refusals(cache_dir):
         builder = TableBuilder(corpus, clips=clips, cache_dir=cache_dir)
         builder.download_and_prepare(num_proc=num_proc if num_proc and num_proc > 1 else None)
     return builder.as_dataset(split=_ALL)  # pyright: ignore[reportReturnType]
@@ -209,13 +209,13 @@ def stream_table(corpus: Corpus, clips: list[Clip] | None = None) -> datasets.It
         DataError: nothing that can be used was found, or the `datasets` library has no folder of its own to write in.
     """
     clips = corpus.clips() if clips is None else clips
-    with _cache_refusals(None):
+    with cache_refusals(None):
         builder = TableBuilder(corpus, clips=clips, as_lists=True)
     return builder.as_streaming_dataset(split=_ALL)  # pyright: ignore[reportReturnType]
 
 
 @contextmanager
-def _cache_refusals(cache_dir: str | None) -> Iterator[None]:
+def cache_refusals(cache_dir: str | None) -> Iterator[None]:
     """A cache that cannot be written, as one sentence."""
     try:
         yield

@@ -39,7 +39,9 @@ def read_rows(path: Path, *, delimiter: str = ",", strict: bool = True) -> tuple
                     raise DataError(f"{where}: {len(cells)} cells for {len(header)} columns")
                 padded = [*cells, *[""] * (len(header) - len(cells))]
                 lines.append((where, {name: cell.strip() for name, cell in zip(header, padded, strict=False)}))
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a table in UTF-8: {error}") from error
     return lines, header
 
@@ -64,11 +66,14 @@ def read_lines(path: Path) -> list[str]:
 
 def to_numbers(cells: Sequence[str]) -> np.ndarray:
     """`[m]` float64, NaN for what is no number."""
-    return np.asarray(pd.to_numeric(pd.Series(cells, dtype=str), errors="coerce"), dtype=np.float64)
+    try:
+        return np.array([float(cell) for cell in cells], dtype=np.float64)  # much the faster, where all are
+    except ValueError:
+        return np.asarray(pd.to_numeric(pd.Series(cells, dtype=str), errors="coerce"), dtype=np.float64)
 
 
-def lines_of(numbers: Sequence[int], most: int = 5) -> str:
-    """`lines 4, 9 and 3 more`, for a note about rows that are left out."""
+def lines_of(numbers: Sequence[int], most: int = 5, *, what: str = "line") -> str:
+    """`lines 4, 9 and 3 more`, for a note about rows that are left out, or whatever else is numbered."""
     named = ", ".join(map(str, numbers[:most]))
     more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
-    return f"line{'s' if len(numbers) > 1 else ''} {named}{more}"
+    return f"{what}{'s' if len(numbers) > 1 else ''} {named}{more}"

@@ -133,7 +133,7 @@ def _decoded(info: MediaInfo, kind: str, start_s: float) -> Iterator[Any]:
             stream.thread_type = "AUTO"
             try:
                 container.seek(round((start_s - lead_s + info.zero_s) / stream.time_base), stream=stream)
-                frames = container.decode(stream)
+                frames = _placed(info, container.decode(stream), kind)
                 # A frame without a time cannot be placed, unless the one before it could.
                 first = next((frame for frame in frames if frame.time is not None), None)
             except DECODE_ERRORS:
@@ -148,7 +148,25 @@ def _decoded(info: MediaInfo, kind: str, start_s: float) -> Iterator[Any]:
         if stream is not None:
             if kind == "video":
                 stream.thread_type = "AUTO"
-            yield from container.decode(stream)
+            yield from _placed(info, container.decode(stream), kind)
+
+
+def _placed(info: MediaInfo, frames: Iterator[Any], kind: str) -> Iterator[Any]:
+    """The same frames; those of AVI, which come in the order in which they are shown, with times in that order."""
+    delay = info.video.delay if info.video is not None and kind == "video" else None
+    if delay is None:
+        yield from frames
+        return
+    last, step = None, 1
+    for frame in frames:
+        if frame.dts is not None:
+            frame.pts = frame.dts - delay
+        elif last is not None:
+            frame.pts = last + step  # what the decoder still held at the end
+        if last is not None and frame.pts is not None:
+            step = frame.pts - last
+        last = frame.pts
+        yield frame
 
 
 class AudioChunks:

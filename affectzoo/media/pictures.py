@@ -16,6 +16,8 @@ from affectzoo.errors import MediaError
 from affectzoo.media.probe import MediaInfo, VideoInfo
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+#: Four days at 30 frames per second; a larger number in a name is a date, and would ask for memory without end.
+_MOST_FRAMES = 10_000_000
 _NUMBER = re.compile(r"\d+$")
 
 
@@ -75,7 +77,7 @@ class Pictures:
         notes: sentences about pictures whose name or number cannot be.
 
     Raises:
-        MediaError: no such folder, no numbered picture in it, or neither `fps` nor `times`.
+        MediaError: no such folder, no numbered picture in it, a number that is no frame's, or neither `fps` nor `times`.
     """
 
     def __init__(self, folder: str | Path, fps: float | None = None, times: np.ndarray | None = None) -> None:
@@ -84,7 +86,10 @@ class Pictures:
         if fps is not None:
             if not (math.isfinite(fps) and fps > 0):
                 raise MediaError(f"{folder}: {fps} frames per second cannot be; correct fps")
-            times = np.arange(max(numbered)) / fps
+            last = max(numbered)
+            if last > _MOST_FRAMES:
+                raise MediaError(f"{numbered[last]}: {last} is no number of a frame; number the pictures from 1")
+            times = np.arange(last) / fps
         elif times is None or len(times) == 0:
             raise MediaError(f"{folder}: pictures have no times of their own; give fps, or the video they were taken from")
         beyond = [number for number in numbered if number > len(times)]

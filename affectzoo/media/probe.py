@@ -27,6 +27,8 @@ DECODE_ERRORS = (av.error.FFmpegError, EOFError, ValueError, OverflowError, Zero
 _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 #: Formats whose header says when the file ends, counted from timestamp 0; those of others say how long it lasts.
 _TIMED_FROM_ZERO = {"matroska,webm", "ogg", "nut"}
+#: Formats that have no place for the time at which a frame is shown; FFmpeg guesses it, for H.264 wrongly.
+_DECODE_TIMES_ONLY = {"avi"}
 _SLOWEST_FPS, _FASTEST_FPS, _USUAL_FPS = 0.1, 1000.0, 25.0
 
 
@@ -40,6 +42,8 @@ class VideoInfo:
         rotation: degrees counter-clockwise by which stored frames are turned for display: 0, 90, 180 or 270.
         start_s: time of its first frame, in seconds since the start of the file.
         codec: FFmpeg's name.
+        delay: ticks from the time of a frame to that of the packet with which the decoder gives it, where packets say only
+            when they are decoded (AVI); None where they say when they are shown.
     """
 
     width: int
@@ -48,6 +52,7 @@ class VideoInfo:
     rotation: int
     start_s: float
     codec: str
+    delay: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +159,7 @@ class _First:
     time_s: float
     fps: float
     codec: str
+    delay: int | None = None
 
 
 _UNDECODABLE = _First(None, 0.0, 0.0, "")
@@ -189,7 +195,13 @@ def _first_frame(file: Path, kind: str) -> _First | None:
             return _UNDECODABLE
         start = stream.start_time * stream.time_base if stream.start_time is not None and stream.time_base else 0.0
         time_s = float(frame.time) if frame.time is not None else float(start)
-        return _First(frame, time_s, frames_per_second(stream) if kind == "video" else 0.0, stream.codec_context.name)
+        codec = stream.codec_context.name
+        if kind == "audio":
+            return _First(frame, time_s, 0.0, codec)
+        delay = None
+        if container.format.name in _DECODE_TIMES_ONLY and frame.dts is not None and frame.pts is not None:
+            delay = frame.dts - frame.pts
+        return _First(frame, time_s, frames_per_second(stream), codec, delay)
 
 
 def frames_per_second(stream: Any) -> float:
@@ -227,7 +239,7 @@ def _video_info(first: _First, zero_s: float) -> VideoInfo:
     width, height = first.frame.width, first.frame.height
     if rotation in (90, 270):
         width, height = height, width
-    return VideoInfo(width, height, first.fps, rotation, first.time_s - zero_s, first.codec)
+    return VideoInfo(width, height, first.fps, rotation, first.time_s - zero_s, first.codec, first.delay)
 
 
 def _audio_info(first: _First, zero_s: float) -> AudioInfo:

@@ -30,8 +30,9 @@ def run(experiment: str | Path, overrides: list[str], *, resume: bool = False) -
             print(f"stopped; the state is saved in {run_folder(config)}: go on with --resume")
         return
     if first:
-        scores = {name: float("nan") if value is None else value for name, value in result["test"].items()}
-        print(" ".join(f"test {name}={value:.4f}" for name, value in scores.items()))
+        split = "test" if "test" in result else "val"
+        scores = {name: float("nan") if value is None else value for name, value in result[split].items()}
+        print(" ".join(f"{split} {name}={value:.4f}" for name, value in scores.items()))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from accelerate.utils import set_seed
 
 from affectzoo.config import ExperimentConfig, ModelConfig, StreamInput
 from affectzoo.data.feature_store import check_weights
-from affectzoo.data.schema import IDENTITY, SPLITS
+from affectzoo.data.schema import SPLITS
 from affectzoo.data.windows import (
     StreamedWindows,
     WindowDataset,
@@ -45,17 +44,18 @@ from affectzoo.train.runs import (
     write_config,
 )
 from affectzoo.train.sampling import check_sampling, groups_of
+from affectzoo.train.seen import check_people
 from affectzoo.train.splits import dataset_of, load_rows, no_clips
 from affectzoo.train.start import checkpoint_activations, freeze, start_from
 from affectzoo.train.watch.watch import accelerator_for
 
 
 def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, *, resume: bool = False) -> dict[str, Any]:
-    """Run one experiment; the model that was best on validation is saved and scored once on the test split.
+    """Run one experiment; the model that was best on validation is saved and scored once on the test split, if it has labels.
 
     Writes under `output/name/seed<seed>`: `experiment.json` (what was asked for), `config.json` (with every default filled in),
-    `environment.json`, `metrics.jsonl` (a line an epoch), `curves.png`, `checkpoints/`, `model/` (the best epoch) and
-    `result.json`.
+    `trained_on.json` (whom), `environment.json`, `metrics.jsonl` (a line an epoch), `curves.png`, `checkpoints/`, `model/` (the
+    best epoch) and `result.json`.
 
     Args:
         experiment: what to do.
@@ -90,7 +90,7 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
         say(f"{folder} has ended; its result is taken")
         return result
     refuse_to_overwrite(experiment, resume, accelerator)
-    raw_test, single, inputs = datasets["test"], {}, inputs_of(model.config)
+    raw_test, single, inputs = datasets.get("test"), {}, inputs_of(model.config)
     for name, alone in stream_experiments(experiment).items():
         changes = effective(alone.train.augment, {name: inputs[name]}, model.config.sequence.length)
         alone = alone.model_copy(update={"train": alone.train.model_copy(update={"augment": changes})})
@@ -121,10 +121,10 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
     batches = batches_of(experiment, training, model, accelerator)
     changed = {} if on_features else inputs
     fit = Fit(experiment, learner, batches, datasets["val"], changed, folder, accelerator, identity, say)
-    best_epoch = fit.run(resume=resume, begin=lambda: write_config(experiment, model, accelerator))
+    best_epoch = fit.run(resume=resume, begin=lambda: write_config(experiment, model, training, accelerator))
 
     best = AffectModel.from_folder(folder / "model").to(accelerator.device)
-    loaders = {"val": datasets["val"], "test": raw_test}
+    loaders = {"val": datasets["val"], **({} if raw_test is None else {"test": raw_test})}
     result = {
         "name": experiment.name,
         "seed": experiment.seed,
@@ -186,32 +186,44 @@ def load_splits(experiment: ExperimentConfig, model: AffectModel, accelerator: A
     """Windows over every split, checked: no subject in two of them, labels in their range.
 
     A training split that is streamed (a `datasets.IterableDataset`) becomes `StreamedWindows`; neither can be checked there.
+    Challenges withhold the labels of their test split: without any, or without clips, it is left out.
+
+    Raises:
+        DataError: another split lacks clips or labels, or a split holds what cannot be.
     """
+
+    def say(text: str) -> None:
+        accelerator.print(text, flush=True)
+
     rows = load_rows(experiment.data, model.config, accelerator)
     datasets: dict[str, Any] = {}
     for split in SPLITS:
         if split == "train" and split in rows and not hasattr(rows[split], "__len__"):
             datasets[split] = StreamedWindows(rows[split], model.config, hop=experiment.train.window_hop)
-            accelerator.print("train is streamed: its subjects and labels are not checked", flush=True)
+            say("train is streamed: its subjects and labels are not checked")
             continue
         if split not in rows or not len(rows[split]):
+            if split == "test":
+                say("there is no test split: the run is scored on the validation split alone")
+                continue
             raise no_clips(experiment.data, split)
         hop = experiment.train.window_hop if split == "train" else None
-        dataset = datasets[split] = windows_over(rows[split], model.config, hop=hop)
+        dataset = windows_over(rows[split], model.config, hop=hop)
         check_labels(dataset)
         blank = unlabelled(dataset)
         if len(blank) == len(dataset.clip_ids):
-            raise DataError(f"no clip of the split {split} has a valid label")
+            if split == "test":
+                say("no clip of the test split has a valid label: the run is scored on the validation split alone")
+                continue
+            raise DataError(
+                f"no clip of the split {split} has a valid label; leave subjects without labels out, or divide them otherwise"
+            )
         if blank:
             found = f"{len(blank)} of {len(dataset.clip_ids)} clips have no valid label, {blank[0]!r} among them"
-            accelerator.print(f"{split}: {found}", flush=True)
+            say(f"{split}: {found}")
+        datasets[split] = dataset
     check_fit(experiment, datasets["train"], inputs_of(model.config))
-    if [target.name for target in model.config.targets] == [IDENTITY]:
-        return datasets  # whose classes are the people: they must be the same in every split
-    people = {split: set(data.subjects) for split, data in datasets.items() if isinstance(data, WindowDataset)}
-    for one, other in itertools.combinations(people, 2):
-        if people[one] & people[other]:
-            raise DataError(f"subject {min(people[one] & people[other])!r} is in both {one} and {other}")
+    check_people(experiment, datasets, say)
     return datasets
 
 

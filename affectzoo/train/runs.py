@@ -14,6 +14,7 @@ from affectzoo.data.windows import WindowDataset, fingerprint
 from affectzoo.errors import ConfigError
 from affectzoo.files import write_json
 from affectzoo.model.affect_model import AffectModel
+from affectzoo.train.seen import write_seen
 from affectzoo.train.state import same_run
 
 #: Settings that change neither the weights nor the scores of a run, so that they may change when it goes on.
@@ -94,14 +95,15 @@ def refuse_to_overwrite(experiment: ExperimentConfig, resume: bool, accelerator:
             raise ConfigError(f"{folder} holds the result of another run: {error}") from error
 
 
-def write_config(experiment: ExperimentConfig, model: AffectModel, accelerator: Accelerator) -> None:
-    """Save what was asked for (`experiment.json`) and with every default filled in (`config.json`)."""
+def write_config(experiment: ExperimentConfig, model: AffectModel, training: Any, accelerator: Accelerator) -> None:
+    """Save what was asked for (`experiment.json`), with every default filled in (`config.json`), and whom it trains on."""
     if not accelerator.is_main_process:
         return
     folder = run_folder(experiment)
     (folder / "result.json").unlink(missing_ok=True)
     write_json(folder / "experiment.json", experiment.to_json())
     write_json(folder / "config.json", experiment.model_copy(update={"model": model.config}).to_json())
+    write_seen(folder, experiment, training)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

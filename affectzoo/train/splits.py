@@ -11,6 +11,7 @@ from accelerate import Accelerator
 
 from affectzoo.config import DataConfig, ExperimentConfig, ModelConfig
 from affectzoo.data.corpus_windows import builder_of
+from affectzoo.data.feature_store import read_store
 from affectzoo.data.schema import SPLITS
 from affectzoo.data.windows import WindowDataset, check_labels, windows_over
 from affectzoo.errors import AffectzooError, DataError, InputError, UnknownNameError
@@ -23,6 +24,12 @@ def dataset_of(data: DataConfig, config: ModelConfig) -> tuple[Entry, dict[str, 
     entry = registry().find("dataset", data.name)
     builder = builder_of(entry.resolve())
     return entry, check_arguments(builder, {"config": config}, dict(data.config), f"dataset {entry.name!r}")
+
+
+def source_of(data: DataConfig) -> str:
+    """The registry name of a dataset; of stored features that of the dataset that they were made from."""
+    name = registry().find("dataset", data.name).name
+    return read_store(Path(str(data.config["folder"]))).data.name if name == "features" else name
 
 
 def load_rows(

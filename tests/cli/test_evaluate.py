@@ -70,6 +70,21 @@ def test_recordings_are_scored_first_and_steps_besides(affect, severity_model, o
     assert {path.name for path in tmp_path.iterdir()} == {"report.json", "predictions.csv", "scatter.png", "residuals.png"}
 
 
+def test_an_agreement_has_no_unit_and_an_error_has_that_of_its_target(affect, options, tmp_path):
+    torch.manual_seed(0)
+    affectzoo.create_model(
+        visual={"backbone": {"name": "timm/resnet10t", "config": _BACKBONE}},
+        targets=[{"name": "severity", "low": 0, "high": 10, "unit": "points"}],
+        sequence={"seconds": 0.5, "length": 1},
+    ).save_pretrained(tmp_path / "model")
+    outcome = affect("evaluate", tmp_path / "model", "rendered", "task=severity", *options, "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    rows = [line for line in outcome.out.splitlines() if line.startswith("severity")]
+    assert {line.split()[1] for line in rows} == {"steps", "videos"}
+    for line in rows:
+        assert ("points" in line) == ("mae" in line or "rmse" in line), line
+
+
 def test_a_run_folder_gives_its_model_and_its_data(affect, tiny_model, options, tmp_path):
     run = tmp_path / "seed0"
     shutil.copytree(tiny_model, run / "model")

@@ -141,6 +141,8 @@ def test_a_part_is_the_same_stretch_of_the_whole_for_its_share_of_the_work(whole
         ({"start_s": 10.0, "end_s": 12.0}, "begins after the end of"),
         ({"start_s": 2.0, "end_s": 1.0}, "a part from 2.0 to 1.0 s cannot be"),
         ({"start_s": -2.0}, "a part from -2.0 to None s cannot be"),
+        ({"start_s": float("nan")}, "a part from nan to None s cannot be"),
+        ({"end_s": float("nan")}, "a part from 0.0 to nan s cannot be"),
     ],
 )
 def test_a_part_that_is_not_there_is_an_empty_row(whole, part, words):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -77,6 +79,21 @@ def test_the_digest_follows_clips_options_and_label_files(tmp_path):
     touched = digest()
     (tmp_path / "p1_0.csv").unlink()
     assert digest() not in (first, touched)
+
+
+def test_the_digest_follows_the_code_of_a_loader_that_is_being_written(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    write_toys(tmp_path / "toys", 2, 1)
+    digests = []
+    for line in ("SHIFT_S = 1.0", "SHIFT_S = 2.0", "SHIFT_S = 2.0"):
+        code = f"from tests.data.toy_corpus import ToyCorpus\n{line}\nclass Mine(ToyCorpus):\n    pass\n"
+        (tmp_path / "loader_of_mine.py").write_text(code)
+        monkeypatch.delitem(sys.modules, "loader_of_mine", raising=False)
+        importlib.invalidate_caches()
+        corpus = importlib.import_module("loader_of_mine").Mine(tmp_path / "toys")
+        digests.append(digest_of(corpus, corpus.clips()))
+    assert digests[0] != digests[1] == digests[2]
 
 
 def test_the_digest_follows_arrays_that_a_scan_gives(tmp_path):

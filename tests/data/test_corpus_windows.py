@@ -272,6 +272,17 @@ def test_a_split_is_prepared_when_it_is_asked_for_and_folds_share_it(films, deco
     assert len(decoded) == 5
 
 
+def test_media_that_cannot_be_cached_are_one_sentence(films, decoded, monkeypatch):
+    def read_only(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    rows = watch(films)
+    monkeypatch.setattr("os.makedirs", read_only)
+    with pytest.raises(DataError, match=r"the cache .* cannot be written \(Permission denied\); give another cache_dir"):
+        rows["test"]
+    assert decoded == []
+
+
 @pytest.mark.forks
 def test_an_interrupted_preparation_goes_on_with_its_chunk(films, decoded):
     def killed(clip: Any, *rest: Any) -> Any:

@@ -265,7 +265,7 @@ def test_what_contradicts_itself_is_one_sentence(folder, name, old, new, words):
         ("metadata.csv", "two.mp4,b", "tow.mp4,b", "line 3: .*tow.mp4 does not exist; correct file_name"),
         ("two.csv", "time_s", "seconds", "two.csv has no column time_s or frame; it has seconds, valence, arousal"),
         ("two.csv", "valence", "valance", "two.csv has no column valence; did you mean 'valance'?"),
-        ("two.csv", "\n0.3,", "\nsoon,", "two.csv, row 2: time_s is 'soon', which is not a number"),
+        ("two.csv", "\n0.3,", "\nsoon,", "two.csv, line 3: time_s is 'soon', which is not a number"),
         ("two.csv", None, None, "line 3: .*two.csv does not exist, and metadata.csv has no column valence"),
         ("two.csv", "", b"time_s,valence\n\xff\xfe,1\n", "two.csv cannot be read as CSV in UTF-8"),
         ("two.csv", "", b"", "two.csv cannot be read as CSV in UTF-8"),
@@ -284,7 +284,7 @@ def test_a_clip_that_cannot_be_used_is_left_out_and_told(folder, capsys, name, o
         edit(folder / name, old, new)
     assert list(load(folder)) == ["train", "test"]
     said = capsys.readouterr().err
-    assert f"{folder}: 1 of 3 clips are left out; `affectzoo data check` lists all\n" in said
+    assert f"{folder}: 1 of 3 clips is left out; `affectzoo data check` lists all\n" in said
     assert re.search(words, said)
     table = table_of(folder, ["valence", "arousal"])
     assert len(table) == 3  # rows in = rows used + rows told
@@ -310,6 +310,31 @@ def test_parts_of_a_file_are_clips_of_their_own(folder):
     np.testing.assert_allclose(second[0][0], [-0.5, 0.0])
     assert np.frombuffer(rows["annotation.times_s"][1], np.float64).tolist() == [0.0]
     assert np.frombuffer(rows["annotation.times_s"][0], np.float64).tolist() == [0.0, 0.3]
+
+
+def test_a_part_that_cannot_be_hides_no_other_row_of_its_file(folder):
+    rows = "two.mp4,b,train,1,nan\ntwo.mp4,b,train,,\ntwo.mp4,b,train,0,1\ntwo.mp4,b,train,1,0.5\n"
+    (folder / "metadata.csv").write_text(f"file_name,subject,split,start,end\n{rows}")
+    found = {row["clip_id"]: row["problem"] for row in table_of(folder)}
+    assert list(found) == ["two.mp4#1-nan", "two.mp4", "two.mp4#0-1", "two.mp4#1-0.5"]
+    assert [bool(problem) for problem in found.values()] == [True, False, False, True]
+
+
+@pytest.mark.parametrize("parts", ["0,1 and 0.0,1.00", ", and 0,", ",1 and 0,1"])
+def test_a_part_that_is_there_twice_is_refused_however_it_is_written(folder, parts):
+    rows = "".join(f"two.mp4,b,train,{part}\n" for part in parts.split(" and "))
+    (folder / "metadata.csv").write_text(f"file_name,subject,split,start,end\n{rows}")
+    with pytest.raises(DataError, match=r"line 3: two.mp4 is already in .*line 2"):
+        AvFolder(folder)
+
+
+def test_a_misspelt_column_of_the_first_annotation_file_takes_the_labels_of_no_other(folder):
+    edit(folder / "für eins.csv", "arousal", "arousel")
+    corpus = AvFolder(folder)
+    assert [target.name for target in corpus.targets] == ["valence", "arousal"]
+    problems = {row["clip_id"]: row["problem"] for row in table_of(folder)}
+    assert "has no column arousal; did you mean 'arousel'?" in problems.pop("für eins.mp4")
+    assert not any(problems.values())
 
 
 def test_without_a_split_column_a_fold_is_needed(folder):
@@ -343,6 +368,30 @@ def test_blanks_around_names_and_classes_are_no_part_of_them(tmp_path):
     track, notes = read_annotations(path, targets)
     assert (track.unit, track.values["mood"].tolist(), track.valid.tolist()) == ("frame", [0, 1, -1], [True, True, False])
     assert notes == [f"{path}: 1 annotations are missing or out of range, and not valid (line 4)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        # A decimal comma: cells move to the right, and a time of 0.1 s would be a valence.
+        ("time_s,valence\n0,0,0,7\n0,1,0,5\n", "line 2: 4 cells for 2 columns"),
+        ("time_s,valence\n0,0.7\n\n1,0.5,0.3\n", "line 4: 3 cells for 2 columns"),
+        ("time_s,valence, valence\n0,0.7,0.5\n", "it has a column twice: 'valence'"),
+    ],
+)
+def test_cells_that_no_column_names_are_refused(tmp_path, text, words):
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=words):
+        read_annotations(path, model_config(["valence"]).targets)
+
+
+def test_empty_cells_and_lines_of_a_spreadsheet_are_no_annotations(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("time_s,valence,,\n0,0.7,,\n\n1,9,,,\n2\n,,,\n")
+    track, notes = read_annotations(path, model_config(["valence"]).targets)
+    assert (track.times.tolist(), track.valid.tolist()) == ([0, 1, 2], [True, False, False])
+    assert notes == [f"{path}: 2 annotations are missing or out of range, and not valid (lines 4, 5)"]
 
 
 def test_models_that_no_file_can_feed_and_options_that_cannot_be(folder):

@@ -62,8 +62,8 @@ def test_the_same_seed_gives_the_same_folds_whatever_the_order_of_clips():
 @pytest.mark.parametrize(
     ("subjects", "fold", "error", "words"),
     [
-        (["a", "b"], {"folds": 2}, DataError, "2 subjects cannot be divided into 2 folds"),
-        (["a", "b", "c"], {"folds": 4}, DataError, "3 subjects cannot be divided into 4 folds"),
+        (["a", "b"], {"folds": 2}, DataError, "2 subjects cannot be divided into 2 folds .*; at least 3 subjects are needed"),
+        (["a", "b", "c"], {"folds": 4}, DataError, "3 subjects cannot be divided into 4 folds .*; give at most 3 folds"),
         (["a"] * 9 + ["b", "c"], {"folds": 2, "number": 1}, DataError, "fold 1 leaves one subject to train and validate on"),
         (["a", "b", "c"], {"folds": 3, "number": 3}, ConfigError, "fold.number is 3, but the folds are 0 to 2"),
         (["a", "b", "c"], {"folds": 1}, ConfigError, "folds"),

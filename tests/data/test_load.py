@@ -47,6 +47,12 @@ def test_a_corpus_without_splits_is_whole_until_a_fold_is_given(tmp_path):
     assert len({subject for part in found.values() for subject in set(part["subject"])}) == 5
 
 
+@pytest.mark.parametrize("fold", ["loso", 5])
+def test_a_fold_that_is_no_mapping_is_refused(root, fold):
+    with pytest.raises(ConfigError, match=r"fold: .*should be a valid dictionary"):
+        load(root, fold=fold)
+
+
 def test_a_fold_goes_before_the_official_splits(root):
     found = load(root, fold={"folds": "loso", "number": 4})
     assert set(found["test"]["subject"]) == {"p4"}

@@ -85,6 +85,11 @@ def test_the_last_sample_lasts_as_long_as_the_others(last, count):
     assert steps_covered(np.arange(0, last + 1e-6, 0.2), 1.0) == count
 
 
+def test_samples_in_the_middle_of_what_they_last_open_no_further_step():
+    assert steps_covered(np.arange(300) * 0.2 + 0.1, 1.0) == 60
+    assert steps_covered(np.arange(7) + 0.5, 1.0) == 7
+
+
 def test_a_model_that_takes_another_signal_is_refused(tmp_path):
     corpus = ToyCorpus(tmp_path)
     assert list(signal_inputs(toy_model(), corpus)) == ["head"]

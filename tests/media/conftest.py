@@ -65,8 +65,12 @@ def render_video(
     layout: str = "mono",
     rotation: int | None = None,
     options: dict[str, str] | None = None,
+    ticks: int = TICKS,
 ) -> Path:
-    """Write a clip: frame k at `times[k]` seconds shows the number k, the sound `[n]` starts at `sound_start_s`."""
+    """Write a clip: frame k at `times[k]` seconds shows the number k, the sound `[n]` starts at `sound_start_s`.
+
+    `ticks` per second count the video's time; in AVI it is the frame rate, or empty frames are written between the others.
+    """
     width, height = size
     with av.open(str(path), "w") as out:
         video: Any = None
@@ -75,8 +79,8 @@ def render_video(
             video = out.add_stream(codec, rate=30)
             video.width, video.height = width, height
             video.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-            video.codec_context.time_base = Fraction(1, TICKS)
-            video.time_base = Fraction(1, TICKS)
+            video.codec_context.time_base = Fraction(1, ticks)
+            video.time_base = Fraction(1, ticks)
             if codec == "libx264":
                 video.options = options or {"preset": "ultrafast", "crf": "18", "tune": "zerolatency"}
             if rotation is not None:
@@ -86,7 +90,7 @@ def render_video(
         for number, time_s in enumerate(times):
             image = picture(number) if picture is not None else numbered_picture(number, width, height)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=video.pix_fmt)
-            frame.pts, frame.time_base = round(time_s * TICKS), Fraction(1, TICKS)
+            frame.pts, frame.time_base = round(time_s * ticks), Fraction(1, ticks)
             out.mux(video.encode(frame))
         if video is not None:
             out.mux(video.encode(None))

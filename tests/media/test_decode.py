@@ -3,6 +3,7 @@ import pytest
 
 from affectzoo.errors import MediaError
 from affectzoo.media.decode import AudioChunks, VideoFrames, probe
+from affectzoo.media.facts import frame_times
 
 
 def heard(path, rate=16_000):
@@ -30,6 +31,18 @@ def test_every_frame_comes_once_with_its_time(tmp_path, clips, fps):
     frames = [(f.time_s, clips.read_number(f.rgb())) for f in VideoFrames(path)]
     assert [n for _, n in frames] == list(range(len(times)))
     np.testing.assert_allclose([t for t, _ in frames], times, atol=2e-3)
+
+
+@pytest.mark.parametrize("options", [{"bf": "2"}, {"bf": "3", "g": "15", "x264-params": "open-gop=1"}, {"bf": "0"}])
+@pytest.mark.parametrize("count", [2, 3, 5, 60])
+def test_an_avi_file_which_does_not_say_when_its_frames_are_shown_gives_all_of_them(tmp_path, clips, options, count):
+    options = {"preset": "veryfast", "crf": "18", "b-adapt": "0", "threads": "1", **options}
+    path = clips.render_video(tmp_path / "clip.avi", times=clips.even_times(count / 30, 30), options=options, ticks=30)
+    video = VideoFrames(path)
+    frames = [(f.time_s, clips.read_number(f.rgb())) for f in video]
+    assert [n for _, n in frames] == list(range(count))
+    np.testing.assert_allclose([t for t, _ in frames], clips.even_times(count / 30, 30), atol=1e-6)
+    np.testing.assert_allclose(frame_times(video.info), [t for t, _ in frames], atol=1e-6)
 
 
 def test_variable_frame_rate_and_gaps_keep_their_times(tmp_path, clips):

@@ -14,7 +14,7 @@ FRAMES = FramesInput(frames=8, height=24, width=24, margin=0.5)
 def write(folder, numbers, name="{:05d}.png", side=24):
     folder.mkdir(exist_ok=True, parents=True)
     for number in numbers:
-        cv2.imwrite(str(folder / name.format(number)), np.full((side, side, 3), number, np.uint8))
+        cv2.imwrite(str(folder / name.format(number)), np.full((side, side, 3), number % 256, np.uint8))
     return folder
 
 
@@ -133,6 +133,13 @@ def test_names_end_in_the_number_of_the_frame(tmp_path):
 def test_folders_that_make_no_sense_are_refused(tmp_path, make, given, words):
     with pytest.raises(MediaError, match=words):
         Pictures(make(tmp_path), **given)
+
+
+@pytest.mark.parametrize("number", [20_240_131, 20_240_131_120_001])
+def test_a_date_is_no_frame_number(tmp_path, number):
+    write(tmp_path, [number])
+    with pytest.raises(MediaError, match=rf"{number}.png: {number} is no number of a frame; number the pictures from 1"):
+        Pictures(tmp_path, 30.0)
 
 
 def test_pictures_are_rgb_whatever_their_name_and_depth(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from affectzoo.config import TrainConfig
+from affectzoo.config import ModelConfig, TrainConfig
 from affectzoo.errors import ConfigError, DataError
 from affectzoo.train.loop import train
 from affectzoo.train.runs import run_folder
@@ -126,7 +126,6 @@ def _targets(given: list[Any]) -> Any:
 
 
 def class_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
-    from affectzoo.config import ModelConfig
     from tests.train.toys import toy_rows
 
     def build(config: ModelConfig, **_: Any) -> dict[str, Any]:
@@ -215,6 +214,28 @@ def test_clips_without_a_label_are_told_and_a_split_of_them_is_refused(monkeypat
     chosen = set(range(11))
     with pytest.raises(DataError, match="no clip of the split train has a valid label"):
         trained(tmp_path / "all")
+
+
+def test_a_test_split_whose_labels_are_withheld_stops_no_training(monkeypatch, tmp_path, capsys):
+    whole = toy_dataset()
+
+    def withheld(config: ModelConfig, **options: Any) -> dict[str, Any]:
+        rows = whole(config, **options)
+        return {**rows, "test": rows["test"].map(lambda row: {"valid": bytes(len(row["valid"]))})}
+
+    def absent(config: ModelConfig, **options: Any) -> dict[str, Any]:
+        rows = whole(config, **options)
+        return {split: rows[split] for split in ("train", "val")}
+
+    use_dataset(monkeypatch, whole)
+    scored = train(toy_experiment(tmp_path / "whole"))
+    for builder, words in ((withheld, "no clip of the test split has a valid label"), (absent, "there is no test split")):
+        use_dataset(monkeypatch, builder)
+        result = train(toy_experiment(tmp_path / builder.__name__))
+        assert f"{words}: the run is scored on the validation split alone" in capsys.readouterr().out
+        assert "test" not in result
+        assert "test" not in result["subjects"]
+        assert result["val"] == scored["val"]
 
 
 def test_a_stream_needs_its_length_and_one_reader(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,14 @@ def test_no_decay_for_biases(tmp_path):
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
     assert all(p.ndim > 1 for p in decayed["params"])
     assert all(p.ndim <= 1 for p in free["params"])
+
+
+def test_who_is_tested_and_was_known_to_the_start_is_said(source, tmp_path, capsys):
+    held = json.loads((source / "trained_on.json").read_text())
+    assert list(held) == ["toy"]
+    (source / "trained_on.json").write_text(json.dumps({"toy": [*held["toy"], "test-subject0"]}))
+    experiment = toy_experiment(tmp_path, streams=("audio", "visual"), init=str(source), train={"epochs": 1})
+    train(experiment)
+    assert f"warning: {source} was trained on 1 of" in capsys.readouterr().out
+    passed_on = json.loads((run_folder(experiment) / "trained_on.json").read_text())["toy"]
+    assert passed_on == sorted({*held["toy"], "test-subject0"})

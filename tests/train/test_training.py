@@ -51,6 +51,7 @@ def test_a_run_leaves_its_files_and_no_half_ones(run):
         "metrics.jsonl",
         "model",
         "result.json",
+        "trained_on.json",
     ]
     assert sorted(path.name for path in (run / "model").iterdir()) == ["config.json", "model.safetensors"]
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

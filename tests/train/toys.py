@@ -109,7 +109,9 @@ def toy_experiment(
     return ExperimentConfig.parse(whole)
 
 
-def toy_corpus(protocols: tuple[affectzoo.Protocol, ...] = (), people: int = 6, scores: bool = False) -> Any:
+def toy_corpus(
+    protocols: tuple[affectzoo.Protocol, ...] = (), people: int = 6, scores: bool = False, names: str = "abcdefghijkl"
+) -> Any:
     """The builder of a dataset that is divided into folds: two clips of each of `people`, with all their annotations.
 
     Four annotations a second, the last two of a clip not valid; or with `scores` one label for each clip. Its option `task`
@@ -117,9 +119,9 @@ def toy_corpus(protocols: tuple[affectzoo.Protocol, ...] = (), people: int = 6, 
     """
 
     def build(config: ModelConfig, *, fold: Any = None, task: str = "talk") -> dict[str, Any]:
-        clips = [f"{person}-{number}" for person in "abcdefghijkl"[:people] for number in range(2)]
+        clips = [f"{person}-{number}" for person in names[:people] for number in range(2)]
         subjects = [clip[0] for clip in clips]
-        official = [("train", "val", "test")["abcdefghijkl".index(subject) % 3] for subject in subjects]
+        official = [("train", "val", "test")[names.index(subject) % 3] for subject in subjects]
         splits = official if fold is None else assign(subjects, FoldConfig.parse(fold))
         found: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
         for number, (clip, subject, split) in enumerate(zip(clips, subjects, splits, strict=True)):

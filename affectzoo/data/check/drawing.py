@@ -30,6 +30,10 @@ def save(figure: Figure, target: Any, **options: Any) -> None:
     """`Figure.savefig`; a letter that the font lacks becomes a box, and names of clips may hold any."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        # Laid out here, once: `savefig` of a figure that has an engine lays it out and draws it twice.
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)
+            figure.set_layout_engine(None)
         figure.savefig(target, **options)
 
 
@@ -57,8 +61,7 @@ def label_times(clip: ClipFacts) -> np.ndarray:
     track = clip.clip.track
     if track is None:
         return np.zeros(0)
-    rate = clip.clip.fps or (clip.picture.fps if clip.picture is not None else math.nan)
-    return track.times / rate if track.unit == "frame" and math.isfinite(rate) else track.times
+    return track.times / clip.fps if track.unit == "frame" and math.isfinite(clip.fps) else track.times
 
 
 def draw_track(panel: Axes, clip: ClipFacts, targets: Sequence[TargetConfig]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ class ClipFacts:
     seconds: float
     picture: MediaFacts | None = None
     sound: MediaFacts | None = None
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of what shows it; NaN where unknown."""
+        return self.clip.fps or (math.nan if self.picture is None else self.picture.fps)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,7 +126,8 @@ def _distribution(clips: Sequence[Clip], target: TargetConfig, is_along: bool, e
         labels=sum(0 if clip.track is None else len(clip.track.times) for clip in clips) if is_along else len(clips),
         valid=len(values),
         outside=int(is_outside(values, target).sum()),
-        counts=tuple(np.histogram(values, edges)[0].tolist()),
+        # By their number, for equal bins are counted faster than given edges.
+        counts=tuple(np.histogram(values, len(edges) - 1, (edges[0], edges[-1]))[0].tolist()),
         **numbers,
     )
 

@@ -36,7 +36,7 @@ class Shot:
 
 
 def shots(facts: ClipFacts, count: int) -> list[Shot]:
-    """Pictures evenly spaced over a clip that has a video, a folder of crops or an image.
+    """Pictures evenly spaced over a clip that has a folder of crops, an image or else a video, as a model sees them.
 
     Raises:
         MediaError: nothing can be shown; the sentence says why.
@@ -44,7 +44,7 @@ def shots(facts: ClipFacts, count: int) -> list[Shot]:
     clip = facts.clip
     if facts.picture is not None and facts.picture.problem:
         raise MediaError(facts.picture.problem)
-    if clip.video:
+    if clip.video and not clip.frames:
         start_s = clip.start_s or 0.0
         length_s = facts.seconds if math.isfinite(facts.seconds) else 0.0
         return _of_video(Path(clip.video), [start_s + length_s * (k + 0.5) / count for k in range(count)])
@@ -97,8 +97,12 @@ def _of_video(path: Path, times: Sequence[float]) -> list[Shot]:
 
 
 def _of_crops(facts: ClipFacts, crops: dict[int, Path], count: int) -> list[Shot]:
-    fps, clip = facts.clip.fps, facts.clip
-    first, last = 1, max(crops)
+    fps, clip = facts.fps if math.isfinite(facts.fps) else 0.0, facts.clip
+    # The video beside them may go on where there is no face any more.
+    last = max([*crops, (facts.picture and facts.picture.frames) or 0])
+    if not crops:
+        raise MediaError(f"{clip.frames} holds no numbered image")
+    first = 1
     if fps:
         first = max(first, round((clip.start_s or 0.0) * fps) + 1)
         last = last if clip.end_s is None else min(last, round(clip.end_s * fps))

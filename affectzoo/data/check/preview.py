@@ -148,9 +148,10 @@ def _draw_media(strip: Axes, facts: ClipFacts, tall: float) -> list[float]:
     strip.set_axis_off()
     try:
         if clip.frames or (clip.video and (facts.picture is None or facts.picture.width or facts.picture.problem)):
-            aspect = facts.picture.width / facts.picture.height if facts.picture and facts.picture.height else 1.0
-            taken = shots(facts, 8 if aspect < 1.2 else 6)
-            _draw_shots(strip, taken, tall, aspect)
+            # Of crops the picture may be the video beside them.
+            is_wide = facts.picture is not None and facts.picture.width >= 1.2 * facts.picture.height
+            taken = shots(facts, 6 if is_wide and not (clip.frames and clip.video) else 8)
+            _draw_shots(strip, taken, tall)
             return [shot.time_s for shot in taken if math.isfinite(shot.time_s)]
         if clip.audio or clip.video:
             _draw_sound(strip, facts)
@@ -163,7 +164,8 @@ def _draw_media(strip: Axes, facts: ClipFacts, tall: float) -> list[float]:
     return []
 
 
-def _draw_shots(strip: Axes, taken: Sequence[Shot], tall: float, aspect: float) -> None:
+def _draw_shots(strip: Axes, taken: Sequence[Shot], tall: float) -> None:
+    aspect = next((shot.image.shape[1] / shot.image.shape[0] for shot in taken if shot.image is not None), 1.0)
     widest = (_STRIP + _BETWEEN) / max(len(taken), 6) - _BETWEEN
     width = min(widest, tall * aspect)
     height = width / aspect

@@ -27,6 +27,7 @@ from affectzoo.train.report.protocol import (
     settle,
 )
 from affectzoo.train.report.report import Report
+from affectzoo.train.seen import Seen, met_before, seen_by
 from affectzoo.train.splits import dataset_of
 
 Predict = Callable[[Loaded, DataConfig, str, int | None], Predicted]
@@ -68,7 +69,7 @@ def assess(
         data = settle(data, chosen, split)
     split = split or (chosen.split if chosen else "") or "test"
     done = post_processing or PostProcessing()
-    accelerator = _accelerator(device)
+    accelerator = accelerator_on(device)
 
     def predict(loaded: Loaded, part: DataConfig, split: str, fold: int | None) -> Predicted:
         return predict_part(
@@ -83,21 +84,24 @@ def assess(
             advance=advance,
         )
 
+    seen: Seen = {}
     if is_cross_validation(name):
         loaded, predicted = _of_runs(name, data, chosen, done, predict)
         source, revision = str(Path(name).expanduser()), ""
     else:
         loaded = load_model(name)
         source, revision = loaded.found.source, loaded.found.revision
-        config, pool = loaded.model.config, loaded.model.head.pool
+        config, pool, seen = loaded.model.config, loaded.model.head.pool, seen_by(loaded.found.folder)
         if chosen is not None:
             check_model(chosen, config, pool, done.label_delay_s)
         if chosen is not None and chosen.folds is not None:
-            refuse_seen(name, loaded, data, chosen)
-            folds = folds_of(chosen, data, config, accelerator)
+            folds, subjects = folds_of(chosen, data, config, accelerator)
+            refuse_seen(name, seen, data, chosen, subjects)
             predicted = joined([predict(loaded, fold, "test", number) for number, fold in enumerate(folds)])
         else:
             predicted = predict(loaded, data, split, None)
+            if chosen is not None:
+                refuse_seen(name, seen, data, chosen, predicted.subjects)
     config, pool = loaded.model.config, loaded.model.head.pool
     steps, step_s = predicted.steps, config.sequence.seconds
     if not bool(steps.valid.any()):
@@ -121,6 +125,7 @@ def assess(
         recordings=None if pool is None else by_recording(steps, pool),
         clip_ids=predicted.clip_ids,
         subjects=predicted.subjects,
+        met_in_training=tuple(met_before(seen, data, predicted.subjects)),
         protocol=None if chosen is None else report_protocol(chosen, processed, config, pool, done.label_delay_s),
     )
 
@@ -148,7 +153,7 @@ def _of_runs(
     return first, joined(parts)
 
 
-def _accelerator(device: str | None) -> Accelerator:
+def accelerator_on(device: str | None) -> Accelerator:
     """One that computes on `device`, in the precision of the weights."""
     if device is None:
         return Accelerator(mixed_precision="no")

@@ -84,17 +84,6 @@ def read_fold_runs(folder: Path) -> FoldRuns:
     )
 
 
-def trained_on(folder: Path) -> DataConfig | None:
-    """The data that the model in `folder` was trained on, as its run's `experiment.json` says; None where there is none."""
-    path = folder.parent / "experiment.json"
-    if not path.is_file():
-        return None
-    try:
-        return DataConfig.parse(json.loads(path.read_text(encoding="utf-8"))["data"], where=str(path))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-
-
 def with_fold(data: DataConfig, fold: FoldConfig) -> DataConfig:
     """The same data, divided by subject."""
     return DataConfig(name=data.name, config={**data.config, "fold": fold.to_json()})

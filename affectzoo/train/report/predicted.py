@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from affectzoo.train.features import OnFeatures
 from affectzoo.train.splits import dataset_of, load_split
 
 _TIMES, _TARGETS, _VALID, _EXTRA = "annotation.times_s", "annotation.targets", "annotation.valid", "extra"
+_FRAMES = "frame_times_s"
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Delivered:
         targets: `[m, K]` in the model's columns and ranges.
         valid: `[m]` bool.
         extra: column -> value.
+        frame_times_s: `[F]` seconds from the start of the clip of the frames of its video; empty where it has none.
     """
 
     times_s: np.ndarray
     targets: np.ndarray
     valid: np.ndarray
     extra: dict[str, Any]
+    frame_times_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,10 @@ def read_delivered(dataset: WindowDataset, name: str) -> list[Delivered]:
             f"the rows of dataset {name!r} hold no column {absent[0]}, which a protocol compares with; evaluate on the corpus"
         )
     table = dataset.rows.select_columns([_TIMES, _TARGETS, _VALID, _EXTRA])[:]
+    # Rows of signals, and those of other builders, have no video.
+    frames = dataset.rows.select_columns([_FRAMES])[:][_FRAMES] if _FRAMES in dataset.rows.column_names else []
     found = []
-    for clip_id, times, targets, valid, extra in zip(dataset.clip_ids, *table.columns, strict=True):
+    for number, (clip_id, times, targets, valid, extra) in enumerate(zip(dataset.clip_ids, *table.columns, strict=True)):
         times_s = np.frombuffer(times.as_buffer(), dtype=np.float64)
         values = np.frombuffer(targets.as_buffer(), dtype=np.float32)
         counts = np.frombuffer(valid.as_buffer(), dtype=bool)
@@ -157,7 +162,9 @@ def read_delivered(dataset: WindowDataset, name: str) -> list[Delivered]:
             raise DataError(f"{clip_id}: {len(times_s)} times, {len(values)} labels and {len(counts)} marks of annotations")
         text = extra.as_py()
         columns = json.loads(text) if text else {}
-        found.append(Delivered(times_s, values.reshape(len(times_s), len(dataset.columns)), counts, columns))
+        frame_times = np.frombuffer(frames[number].as_buffer(), dtype=np.float64) if len(frames) else np.zeros(0)
+        values = values.reshape(len(times_s), len(dataset.columns))
+        found.append(Delivered(times_s, values, counts, columns, frame_times))
     return found
 
 

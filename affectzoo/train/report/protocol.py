@@ -19,9 +19,10 @@ from affectzoo.data.protocols import Protocol
 from affectzoo.errors import ConfigError, DataError, InputError
 from affectzoo.registry import registry
 from affectzoo.train.report.compare import compare_annotations, compare_clips, measure
-from affectzoo.train.report.fold_runs import FoldRuns, trained_on, with_fold, without_fold
-from affectzoo.train.report.predicted import Loaded, Predicted
-from affectzoo.train.splits import load_rows
+from affectzoo.train.report.fold_runs import FoldRuns, with_fold, without_fold
+from affectzoo.train.report.predicted import Predicted
+from affectzoo.train.seen import Seen, counted, met_before
+from affectzoo.train.splits import load_rows, source_of
 
 
 @dataclass(frozen=True)
@@ -107,16 +108,19 @@ def check_model(protocol: Protocol, config: ModelConfig, pool: str | None, delay
         raise InputError(f"--label-delay moves labels along time, and the protocol {protocol.name} compares scores of clips")
 
 
-def folds_of(protocol: Protocol, data: DataConfig, config: ModelConfig, accelerator: Accelerator) -> list[DataConfig]:
-    """The dataset once for each fold of the protocol; a seed that `data.config.fold` gives counts."""
+def folds_of(
+    protocol: Protocol, data: DataConfig, config: ModelConfig, accelerator: Accelerator
+) -> tuple[list[DataConfig], list[str]]:
+    """The dataset once for each fold of the protocol, and the subject of each clip; a seed in `data.config.fold` counts."""
     assert protocol.folds is not None
     given = data.config.get("fold")
     asked = given if isinstance(given, Mapping) else {}
     if "number" in asked:
         raise ConfigError(f"fold.number names one fold, and the protocol {protocol.name} takes all; leave it out")
     fold = FoldConfig.parse({**asked, "folds": protocol.folds}, where="fold")
-    count = fold_count(subjects_of_clips(data, config, fold, accelerator), fold.folds)
-    return [with_fold(data, fold.model_copy(update={"number": number})) for number in range(count)]
+    subjects = subjects_of_clips(data, config, fold, accelerator)
+    count = fold_count(subjects, fold.folds)
+    return [with_fold(data, fold.model_copy(update={"number": number})) for number in range(count)], subjects
 
 
 def folds_of_runs(protocol: Protocol, data: DataConfig, runs: FoldRuns) -> list[DataConfig]:
@@ -138,18 +142,19 @@ def folds_of_runs(protocol: Protocol, data: DataConfig, runs: FoldRuns) -> list[
     return [with_fold(plain, fold.model_copy(update={"number": number})) for number in range(len(runs.runs))]
 
 
-def refuse_seen(name: str, loaded: Loaded, data: DataConfig, protocol: Protocol) -> None:
-    """One model on all folds must not have been trained on any of them.
+def refuse_seen(name: str, seen: Seen, data: DataConfig, protocol: Protocol, subjects: Sequence[str]) -> None:
+    """A model must not have been trained on anybody whom the protocol tests.
 
     Raises:
-        InputError: its run says that it was.
+        InputError: its run says that it was, or does not say on whom and the protocol tests every subject.
     """
-    seen = trained_on(loaded.found.folder)
-    if seen is not None and seen.name == data.name:
-        raise InputError(
-            f"{name} was trained on {data.name}, and the protocol {protocol.name} tests every subject; "
-            "train with affectzoo crossval and give its folder"
-        )
+    source = source_of(data) if seen else ""
+    met = met_before(seen, data, subjects)
+    if not met and (protocol.folds is None or seen.get(source, frozenset()) is not None):
+        return
+    on = counted(met, subjects) if met else source
+    how = "train on the official split" if protocol.folds is None else "train with affectzoo crossval and give its folder"
+    raise InputError(f"{name} was trained on {on}, and the protocol {protocol.name} tests them; {how}")
 
 
 def subjects_of_clips(data: DataConfig, config: ModelConfig, fold: FoldConfig, accelerator: Accelerator) -> list[str]:
@@ -201,7 +206,7 @@ def report_protocol(
         made += f"; scores of clips of one {protocol.group} averaged" if protocol.group else ""
     measured = measure(compared, protocol, targets)
     folds = len(measured.get("per_fold", []))
-    averaged = "once over all folds together" if folds else "once over the split"
+    averaged = f"once over {folds} folds together" if folds else "once over the split"
     if folds and protocol.average == "folds":
         averaged = f"mean and sd over {folds} folds"
     results = {

@@ -39,6 +39,7 @@ class Report:
         steps: every sub-sequence of every clip, after that; times_s: `[S]` their middles.
         recordings: the pooled recordings; None without `pool`.
         clip_ids, subjects: of each row.
+        met_in_training: the subjects that the model is known to have been trained on.
         protocol: the numbers that are reported; None where none was asked for.
     """
 
@@ -55,6 +56,7 @@ class Report:
     recordings: SplitPredictions | None
     clip_ids: list[str]
     subjects: list[str]
+    met_in_training: tuple[str, ...] = ()
     protocol: Reported | None = None
 
     @property
@@ -87,6 +89,7 @@ class Report:
             "post_processing": list(self.post_processing),
             "clips": len(self.clip_ids),
             "subjects": len(set(self.subjects)),
+            "met_in_training": list(self.met_in_training),
             "steps": len(self.steps.row),
             "valid_steps": int(self.steps.valid.sum()),
             "intervals": self._intervals(),

@@ -16,6 +16,7 @@ from affectzoo.errors import ConfigError, DataError
 from affectzoo_datasets.aff_wild2_files import Delivered, crop_numbers, find, merge_test_lists, read_test_list, video_of
 from affectzoo_datasets.aff_wild2_labels import TARGETS, read_labels
 from affectzoo_datasets.aff_wild2_submission import write_submission
+from affectzoo_datasets.delivered import several
 
 Media = Literal["auto", "cropped", "video"]
 
@@ -163,11 +164,7 @@ class AffWild2(Corpus):
         shared = not videos and base != name
         if shared:
             videos = found.videos.get(base, [])
-        notes = [
-            f"there are {len(paths)} {what} of this name; {paths[0]} is used, not {paths[1]}"
-            for paths, what in ((crops, "folders of crops"), (videos, "videos"))
-            if len(paths) > 1
-        ]
+        notes = several({"folders of crops": crops, "videos": videos})
         problem = ""
         if not crops and self.media == "cropped":
             problem = f"there is no folder of crops called {name}"

@@ -12,10 +12,10 @@ import numpy as np
 
 from affectzoo import read_lines
 from affectzoo.errors import DataError
+from affectzoo_datasets.delivered import VIDEO, is_added
 
 #: Folder of label files -> the split it is.
 SETS = {"train_set": "train", "validation_set": "val"}
-_VIDEO = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 _CROP = re.compile(r"(\d{5,})\.(?:jpe?g|png)", re.IGNORECASE)
 _SIDE = re.compile(r"(.+)_(?:left|right)")
 #: Words in the names of the other tracks' folders and lists, which lie beside those of valence and arousal.
@@ -63,8 +63,7 @@ def find(root: Path) -> Delivered:
                     if folder != root and _CROP.fullmatch(entry.name):
                         found.crops.setdefault(folder.name, []).append(folder)
                         return
-                    # Archives made on a Mac bring a shadow of every file.
-                    if not entry.name.startswith((".", "__MACOSX")):
+                    if not is_added(entry.name):
                         inside.append(entry)
         except OSError as error:
             raise DataError(f"{folder} cannot be listed: {error.strerror or error}") from error
@@ -73,7 +72,7 @@ def find(root: Path) -> Delivered:
             path = folder / entry.name
             if entry.is_dir():
                 look(path)
-            elif path.suffix.lower() in _VIDEO:
+            elif path.suffix.lower() in VIDEO:
                 found.videos.setdefault(path.stem, []).append(path)
             elif path.suffix.lower() == ".txt" and split:
                 found.labels.append((split, path))

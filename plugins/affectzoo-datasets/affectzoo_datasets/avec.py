@@ -7,15 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from affectzoo import Clip, Corpus, DatasetCard, Protocol, TargetConfig, unusable
 from affectzoo.errors import ConfigError, DataError
-from affectzoo_datasets.delivered import files_under, read_number
+from affectzoo_datasets.delivered import SOUND, VIDEO, files_under, read_number
 
 TASKS = ("freeform", "northwind")
 
-_VIDEO = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".wmv")
-_AUDIO = (".wav", ".flac", ".mp3", ".m4a", ".ogg")
 _LABEL = re.compile(r"(?P<recording>\d+_\d+)_depression\.csv", re.IGNORECASE)
 _SPLITS = {
     "train": re.compile(r"(?<![a-z])train(ing)?(set)?(?![a-z])"),
@@ -39,7 +38,7 @@ class _Found:
         return f"{self.recording}_{self.task.capitalize()}" if self.task else self.recording
 
 
-def _protocols(year: int, group: str, what: str) -> tuple[Protocol, ...]:
+def _protocols(year: int, group: str, what: str, options: Mapping[str, Any]) -> tuple[Protocol, ...]:
     source = {
         2013: "Valstar et al. 2013, AVEC 2013: the continuous audio/visual emotion and depression recognition challenge",
         2014: "Valstar et al. 2014, AVEC 2014: 3D dimensional affect and depression recognition challenge",
@@ -54,6 +53,7 @@ def _protocols(year: int, group: str, what: str) -> tuple[Protocol, ...]:
             of="clips",
             split=split,
             group=group,
+            options=options,
         )
         for suffix, split, called in (("", "test", "Testing"), ("-dev", "val", "Development"))
     )
@@ -88,7 +88,7 @@ class Avec2013(Corpus):
     _name = re.compile(r"(?P<recording>\d+_\d+)(_cut)?(_(?P<kind>combined|video|audio))?", re.IGNORECASE)
     _example = "203_1_cut_combined.mp4"
     _tasks: tuple[str, ...] = ("",)
-    protocols = _protocols(2013, "", "recording")
+    protocols = _protocols(2013, "", "recording", {})
     card = DatasetCard(
         title="AVEC 2013 depression sub-challenge (a part of the audio-visual depressive language corpus)",
         licence=_LICENCE,
@@ -115,7 +115,7 @@ class Avec2013(Corpus):
             label = _LABEL.fullmatch(path.name)
             if label:
                 labels[label["recording"]].append(path)
-            elif path.suffix.lower() in (*_VIDEO, *_AUDIO):
+            elif path.suffix.lower() in (*VIDEO, *SOUND):
                 found = self._media(path)
                 if found is None:
                     strays.append(unusable(self._where(path), f"its name is not like {self._example}"))
@@ -155,7 +155,7 @@ class Avec2013(Corpus):
             return None
         parts = name.groupdict()
         kind = (parts["kind"] or "").lower()
-        sound = kind == "audio" or path.suffix.lower() in _AUDIO
+        sound = kind == "audio" or path.suffix.lower() in SOUND
         return _Found(path, parts["recording"], (parts.get("task") or "").lower(), self._split(path), sound)
 
     def _split(self, path: Path) -> str:
@@ -239,7 +239,7 @@ class Avec2014(Avec2013):
     _name = re.compile(r"(?P<recording>\d+_\d+)_(?P<task>freeform|northwind)(_(?P<kind>video|audio))?", re.IGNORECASE)
     _example = "203_1_Freeform_video.mp4"
     extra: Mapping[str, type] = {**Avec2013.extra, "task": str}
-    protocols = _protocols(2014, "recording", "recording, the mean of its two tasks,")
+    protocols = _protocols(2014, "recording", "recording, the mean of its two tasks,", {"tasks": TASKS})
     card = DatasetCard(
         title="AVEC 2014 depression sub-challenge (Freeform and Northwind tasks of AVEC 2013)",
         licence=_LICENCE,

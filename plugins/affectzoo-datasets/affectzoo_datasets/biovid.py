@@ -11,11 +11,10 @@ from typing import Any
 
 from affectzoo import Clip, Corpus, DatasetCard, Protocol, TargetConfig, read_rows, unusable
 from affectzoo.errors import ConfigError, DataError
-from affectzoo_datasets.delivered import files_under
+from affectzoo_datasets.delivered import VIDEO, files_under
 
 CLASSES = ("BL1", "PA1", "PA2", "PA3", "PA4")
 
-_VIDEO = (".mp4", ".avi", ".mov", ".mkv", ".wmv")
 #: The subject's name holds date, sex (w is woman) and age: 071309_w_21.
 _SAMPLE = re.compile(r"(?P<subject>\d{6}_(?P<sex>[mw])_(?P<age>\d+))-(?P<level>BL1|PA[1-4])-\d+")
 _SUBJECT = re.compile(r"\d{6}_[mw]_\d+")
@@ -33,6 +32,7 @@ def _protocol(name: str, folds: Any, **given: Any) -> Protocol:
         "targets": ("biovid",),
         "metrics": ("mae", "rmse", "icc31", "pcc"),
         "source": _REGRESSION,
+        "options": {"classes": CLASSES},
     }
     return Protocol(name=name, folds=folds, of="clips", **(usual | given))
 
@@ -98,7 +98,7 @@ class BioVid(Corpus):
         base = self.root / "PartA" if (self.root / "PartA").is_dir() else self.root
         folder = base / "video" if (base / "video").is_dir() else base
         videos: dict[str, list[Path]] = defaultdict(list)
-        for path in (path for path in files_under(folder) if path.suffix.lower() in _VIDEO):
+        for path in (path for path in files_under(folder) if path.suffix.lower() in VIDEO):
             videos[path.stem].append(path)
         places = [place / "samples.csv" for place in (base, base / "starting_point", self.root / "starting_point")]
         table = next((path for path in places if path.is_file()), None)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from affectzoo import Clip, Corpus, DatasetCard, Protocol, TargetConfig, read_rows, unusable
 from affectzoo.errors import DataError
+from affectzoo_datasets.delivered import files_under
 
 #: As in the names -> class.
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
@@ -72,10 +73,9 @@ class CremaD(Corpus):
         found: dict[str, dict[str, Path]] = {}
         notes: dict[str, list[str]] = {}
         left: list[Clip] = []
-        for path in sorted(self.root.rglob("*")):
+        for path in files_under(self.root):
             role = _ROLES.get(path.suffix.lower())
-            # macOS leaves `._` twins of files in archives.
-            if role is None or path.name.startswith(".") or not path.is_file():
+            if role is None:
                 continue
             place = path.relative_to(self.root).as_posix()
             try:
@@ -157,6 +157,8 @@ def _parse(path: Path) -> str:
     for what, given, known in (("sentence", sentence, SENTENCES), ("emotion", emotion, EMOTIONS), ("level", level, LEVELS)):
         if given not in known:
             raise DataError(f"its name says {what} {given}; there are {', '.join(known)}")
+    if not path.exists():
+        raise DataError("it is a link to a file that is not there; fetch it (`git annex get` or `datalad get`)")
     if path.stat().st_size < _SMALLEST:
         raise DataError(f"its {path.stat().st_size} bytes are no media, but a pointer of Git LFS; run `git lfs pull`")
     return f"{actor}_{sentence}_{emotion}_{level}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from affectzoo import Clip, Corpus, DatasetCard, Protocol, TargetConfig, read_rows, unusable
 from affectzoo.errors import ConfigError, DataError
+from affectzoo_datasets.delivered import files_under
 
 TABLE_FILE = "metadata.csv"
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -132,7 +133,7 @@ class FacesFolder(Corpus):
         rows, header = read_rows(path)
         for name in ("file_name", self.label):
             if name not in header:
-                raise DataError(f"{path} has no column {name!r}; it has {', '.join(header)}")
+                raise DataError(f"{path} has no column {name!r}; it has {', '.join(header) or 'none'}")
         for where, cells in rows:
             name = cells["file_name"] and Path(os.path.normpath(cells["file_name"])).as_posix()
             yield {**cells, "file_name": name, "where": where.rpartition(", ")[2]}
@@ -150,11 +151,5 @@ class FacesFolder(Corpus):
 
 
 def _images(root: Path) -> list[str]:
-    """Paths of images below the folder, sorted; names that begin with a dot belong to the system."""
-    found: list[str] = []
-    for folder, below, files in os.walk(root):
-        below[:] = [name for name in below if not name.startswith(".")]
-        place = Path(folder).relative_to(root).as_posix()
-        names = [name for name in files if not name.startswith(".") and Path(name).suffix.lower() in IMAGES]
-        found += names if place == "." else [f"{place}/{name}" for name in names]
-    return sorted(found)
+    """Paths of images below the folder, sorted."""
+    return sorted(path.relative_to(root).as_posix() for path in files_under(root) if path.suffix.lower() in IMAGES)

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, get_args
 
 from affectzoo import Clip, Corpus, DatasetCard, Protocol, TargetConfig, unusable
 from affectzoo.errors import ConfigError, DataError
+from affectzoo_datasets.delivered import files_under
 
 #: In the order of the names: 01 is neutral.
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
@@ -28,6 +29,8 @@ _INTENSITIES = ("normal", "strong")
 _STATEMENTS = ("kids", "dogs")
 _SUNG = 6
 _ACTORS = 24
+#: Actors of the test split, unless others are asked for.
+_TEST = "21-24"
 _MEDIA = (".wav", ".flac", ".mp4")
 _NAME = re.compile(r"\d{2}(-\d{2}){6}")
 
@@ -77,22 +80,24 @@ class Ravdess(Corpus):
     protocols = (
         Protocol(
             name="ravdess",
-            summary="actors 21-24, eight emotions of whole clips, UAR",
+            summary=f"speech of actors {_TEST}, eight emotions of whole clips, UAR",
             source="no official split; by actor, as speaker-independent work does",
             targets=("emotion",),
             metrics=("uar", "f1"),
             of="clips",
             split="test",
+            options={"channel": "speech", "test": _TEST},
         ),
         Protocol(
             name="ravdess-8fold",
-            summary="8 folds of three actors each, eight emotions of whole clips, mean UAR over folds",
+            summary="speech, 8 folds of three actors each, eight emotions of whole clips, mean UAR over folds",
             source="no official split; by actor, as speaker-independent work does",
             targets=("emotion",),
             metrics=("uar", "f1"),
             of="clips",
             folds=8,
             average="folds",
+            options={"channel": "speech"},
         ),
     )
 
@@ -104,7 +109,7 @@ class Ravdess(Corpus):
         channel: Channel = "speech",
         train: str = "1-16",
         val: str = "17-20",
-        test: str = "21-24",
+        test: str = _TEST,
     ) -> None:
         super().__init__(root)
         for name, given, known in (("modality", modality, (None, *_MODALITIES)), ("channel", channel, get_args(Channel))):
@@ -125,9 +130,8 @@ class Ravdess(Corpus):
         named: list[tuple[Path, _Name]] = []
         strange: list[Clip] = []
         channels: set[str] = set()
-        for path in sorted(self.root.rglob("*")):
-            # macOS leaves `._` twins of files in archives.
-            if path.suffix.lower() not in _MEDIA or path.name.startswith(".") or not path.is_file():
+        for path in files_under(self.root):
+            if path.suffix.lower() not in _MEDIA:
                 continue
             try:
                 name = _parse(path.stem)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,10 +13,10 @@ import numpy as np
 
 from affectzoo import Clip, Corpus, DatasetCard, Protocol, TargetConfig, Track, unusable
 from affectzoo.errors import ConfigError, DataError
+from affectzoo_datasets.delivered import SOUND, VIDEO, files_under, several
 from affectzoo_datasets.recola_ratings import RATE_HZ, Ratings, read_ratings
 
 _TARGETS: tuple[str, ...] = ("valence", "arousal")
-_VIDEO = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 #: The challenges name recordings by partition, the first release by participant.
 _AVEC = re.compile(r"(train|dev|test)_\d+")
 _PARTICIPANT = re.compile(r"P\d+")
@@ -148,28 +147,20 @@ class Recola(Corpus):
         return replace(clip, track=track, notes=(*clip.notes, *notes))
 
     def _find(self) -> _Delivered:
-        found, seen = _Delivered(), set[str]()
-        for place, folders, files in os.walk(self.root, followlinks=True, onerror=_refuse):
-            folder, real = Path(place), os.path.realpath(place)
-            if real in seen:  # A link leads back up.
-                folders.clear()
+        found = _Delivered()
+        for path in files_under(self.root):
+            folders = [name.lower() for name in path.relative_to(self.root).parts[:-1]]
+            # Features lie in folders called arousal and valence too.
+            if any(name.startswith("features") for name in folders):
                 continue
-            seen.add(real)
-            # Features lie in folders called arousal and valence too, and archives made on a Mac bring shadows.
-            folders[:] = sorted(name for name in folders if not name.lower().startswith(("features", ".", "__macosx")))
-            target = folder.name.lower()
-            kind = found.gold if folder.parent.name.lower() == "ratings_gold_standard" else found.raters
-            for name in sorted(files):
-                path = folder / name
-                suffix = path.suffix.lower()
-                if name.startswith("."):
-                    continue
-                if target in _TARGETS and suffix in (".arff", ".csv"):
-                    kind[target].setdefault(path.stem, []).append(path)
-                elif suffix in _VIDEO:
-                    found.videos.setdefault(path.stem, []).append(path)
-                elif suffix == ".wav":
-                    found.sounds.setdefault(path.stem, []).append(path)
+            target, suffix = path.parent.name.lower(), path.suffix.lower()
+            kind = found.gold if path.parent.parent.name.lower() == "ratings_gold_standard" else found.raters
+            if target in _TARGETS and suffix in (".arff", ".csv"):
+                kind[target].setdefault(path.stem, []).append(path)
+            elif suffix in VIDEO:
+                found.videos.setdefault(path.stem, []).append(path)
+            elif suffix in SOUND:
+                found.sounds.setdefault(path.stem, []).append(path)
         return found
 
     def _clip(self, stem: str, found: _Delivered) -> Clip:
@@ -177,12 +168,8 @@ class Recola(Corpus):
         split = _SPLITS[avec[1]] if avec else ""
         labels = found.labels(stem)
         videos, sounds = found.videos.get(stem, []), found.sounds.get(stem, [])
-        several = [("videos", videos), ("sound files", sounds), *((f"files of {target}", labels[target]) for target in labels)]
-        notes = [
-            f"there are {len(paths)} {what} of this name; {paths[0]} is used, not {paths[1]}"
-            for what, paths in several
-            if len(paths) > 1
-        ]
+        ratings = {f"files of {target}": paths for target, paths in labels.items()}
+        notes = several({"videos": videos, "sound files": sounds, **ratings})
         problem = ""
         if not videos and not sounds:
             problem = f"there is neither a video nor a sound file called {stem}"
@@ -203,10 +190,6 @@ class Recola(Corpus):
             notes=tuple(notes),
             problem=problem,
         )
-
-
-def _refuse(error: OSError) -> None:
-    raise DataError(f"{error.filename} cannot be listed: {error.strerror or error}") from error
 
 
 def _whole_steps(target: str, seconds: float) -> int:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from affectzoo import Clip, Corpus, DatasetCard, Protocol, TargetConfig, Track, unusable
+from affectzoo import Clip, Corpus, DatasetCard, Protocol, TargetConfig, Track, lines_of, unusable
 from affectzoo.errors import ConfigError, DataError
-from affectzoo_datasets.delivered import read_number
+from affectzoo_datasets.delivered import names_in, read_number
 
 _PSPI = "pspi"
 _VAS = "vas"
@@ -102,11 +102,11 @@ class UnbcMcMaster(Corpus):
                 f"{self.root} has no folder Images; give the folder that holds Images, Frame_Labels, Sequence_Labels"
             )
         seen: set[tuple[str, str]] = set()
-        for subject in _names(self._images):
+        for subject in names_in(self._images):
             if not (self._images / subject).is_dir():
                 yield unusable(f"Images/{subject}", "it is no folder of a subject")
                 continue
-            for sequence in _names(self._images / subject):
+            for sequence in names_in(self._images / subject):
                 seen.add((subject, sequence))
                 if (self._images / subject / sequence).is_dir():
                     yield self._clip(subject, sequence)
@@ -141,7 +141,9 @@ class UnbcMcMaster(Corpus):
             numbers.append(number)
             values.append(value)
         if wrong:
-            notes.append(f"PSPI of {_frames(wrong)} is no number of {target.low:g} to {target.high:g} and not valid")
+            notes.append(
+                f"PSPI of {lines_of(wrong, what='frame')} is no number of {target.low:g} to {target.high:g} and not valid"
+            )
         if not vas.low <= scores.get(_VAS, 0.0) <= vas.high:
             notes.append(f"VAS is {scores.pop(_VAS):g}, out of {vas.low:g} to {vas.high:g}, and not used")
         track = None
@@ -174,7 +176,7 @@ class UnbcMcMaster(Corpus):
             for here, other, what in ((images, labels, "an image but no PSPI"), (labels, images, "PSPI but no image")):
                 alone = sorted(set(here.frames) - set(other.frames))
                 if alone:
-                    notes.append(f"{_frames(alone)} {'have' if len(alone) > 1 else 'has'} {what}")
+                    notes.append(f"{lines_of(alone, what='frame')} {'have' if len(alone) > 1 else 'has'} {what}")
         else:
             notes.append("it has no PSPI")
         absent = [name.upper() for name in whole if name not in there]
@@ -200,8 +202,8 @@ class UnbcMcMaster(Corpus):
         found: dict[tuple[str, str], Path] = {}
         folders = [self._frame_labels, *(self._sequence_labels / name.upper() for name in (_VAS, *_OTHERS))]
         for folder in folders:
-            for subject in _names(folder):
-                for name in _names(folder / subject):
+            for subject in names_in(folder):
+                for name in names_in(folder / subject):
                     found.setdefault((subject, name.removesuffix(".txt")), folder / subject / name)
         for subject, sequence in sorted(found.keys() - seen):
             place = self._images / subject / sequence
@@ -219,17 +221,9 @@ def _unpacked(root: Path, name: str) -> Path:
     return inner if inner.is_dir() else root / name
 
 
-def _names(folder: Path) -> list[str]:
-    """What is in a folder, without hidden files; nothing where there is none."""
-    if not folder.is_dir():
-        return []
-    names = os.listdir(folder)  # noqa: PTH208  (a hundred thousand files are listed)
-    return sorted(name for name in names if not name.startswith(".") and name != "Thumbs.db")
-
-
 def _list(folder: Path, sequence: str, pattern: re.Pattern[str]) -> _Listing:
     listing = _Listing({}, [])
-    for name in _names(folder):
+    for name in names_in(folder):
         number = _number(name, sequence, pattern)
         if number < 1 or number in listing.frames:
             listing.strays.append(name)
@@ -242,9 +236,3 @@ def _number(name: str, sequence: str, pattern: re.Pattern[str]) -> int:
     """The frame that a file is of, from 1; 0 where it is of none."""
     match = pattern.fullmatch(name.removeprefix(sequence)) if name.startswith(sequence) else None
     return int(match["number"]) if match else 0
-
-
-def _frames(numbers: Sequence[int], most: int = 5) -> str:
-    """`frames 4, 9 and 3 more`, counted from 1 as in the names of files."""
-    more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
-    return f"frame{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:most]))}{more}"

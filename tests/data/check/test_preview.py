@@ -163,3 +163,15 @@ def test_mistakes_are_sentences(tmp_path):
         preview(corpus, tmp_path / "file" / "a.png")
     assert not list(tmp_path.glob("*.png"))
     assert math.isnan(known(Clip(clip_id="a", subject="s")).seconds)
+
+
+def test_crops_are_shown_and_not_the_video_beside_them(tmp_path, drawn):
+    video = film(tmp_path / "two.mp4", even(2.0), size=(96, 48))
+    clip = Clip(clip_id="left", subject="a", video=video, frames=crops(tmp_path / "left", [1, 2, 3, 4, 12]))
+    taken = shots(known(clip), 5)
+    # 20 frames at 10 per second, of which the crops end at the 12th.
+    assert [shot.said for shot in taken] == ["0.2 s", "no crop 7", "no crop 10", "no crop 14", "no crop 18"]
+    assert taken[0].image is not None
+    assert taken[0].image.shape == (24, 24, 3)
+    preview(Toys(tmp_path, [clip]), tmp_path / "sheet.png")
+    assert "no crop" in words(drawn[-1])

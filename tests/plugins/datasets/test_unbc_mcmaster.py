@@ -218,3 +218,14 @@ def test_protocols_name_what_the_loader_has(root):
         along = set(protocol.targets) <= set(corpus.along)
         assert along == (protocol.of == "annotations")
     assert "miniature" in corpus.card.checked
+
+
+def test_a_frame_whose_label_was_not_fetched_costs_that_frame_alone(root):
+    label = pspi_path(root, "042-ll042/ll042t1aaaff", 2)
+    label.unlink()
+    label.symlink_to("nowhere")
+    corpus = open_corpus("unbc-mcmaster", {"root": root})
+    clip = next(read_clip(corpus, clip) for clip in corpus.clips() if clip.clip_id == "042-ll042/ll042t1aaaff")
+    assert clip.track is not None
+    assert clip.track.valid.tolist() == [True, False, *[True] * (len(clip.track.valid) - 2)]
+    assert any(note.startswith("PSPI of frame 2 is no number") for note in clip.notes)

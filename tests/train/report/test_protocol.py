@@ -107,6 +107,7 @@ def test_annotations_of_the_official_split_are_compared_at_their_own_times(model
 def test_one_model_is_tested_on_every_clip_of_all_folds(model):
     whole = assess(str(model), DATA, protocol="loso").results
     assert whole["clips"] == 12
+    assert whole["protocol"]["averaged"] == "once over 6 folds together"
     assert [fold["subjects"] for fold in whole["protocol"]["per_fold"]] == [[name] for name in "abcdef"]
     three = assess(str(model), DATA, protocol="3fold").results
     # The same annotations in another order.
@@ -145,7 +146,8 @@ def test_models_meet_nobody_they_were_trained_on(folds, tmp_path):
     run = folder / "fold-00" / "seed0"
     for name in (run, run / "model"):
         with pytest.raises(
-            InputError, match=r"was trained on toy-corpus, and the protocol 3fold tests every subject; train with"
+            InputError,
+            match=r"was trained on 3 of the 6 subjects, \w among them, and the protocol 3fold tests them; train",
         ):
             assess(str(name), DATA, protocol="3fold")
     moved = tmp_path / "moved"
@@ -268,3 +270,38 @@ def test_a_model_trained_on_the_official_split_is_evaluated_on_it(tmp_path):
     experiment = toy_experiment(tmp_path, data={"name": "toy-corpus", "config": {"task": "read"}}, train={"epochs": 1})
     train(experiment)
     assert assess(str(run_folder(experiment)), experiment.data, protocol="val").results["protocol"]["subjects"] == 2
+
+
+def test_a_model_of_one_fold_is_not_reported_on_an_official_split_with_its_own_people(folds):
+    folder, _ = folds
+    met = []
+    for number in range(3):
+        run = folder / f"fold-0{number}" / "seed0"
+        own = set(json.loads((run / "trained_on.json").read_text())["toy-corpus"])
+        report = assess(str(run), DataConfig(name="toy-corpus", config={"task": "read"}), split="val")
+        assert report.met_in_training == tuple(sorted(own & set(report.subjects)))
+        if report.met_in_training:
+            met.append(run)
+    assert met
+    for run in met:
+        with pytest.raises(InputError, match="and the protocol val tests them; train on the official split"):
+            assess(str(run), DATA, protocol="val")
+
+
+def test_a_run_that_does_not_say_whom_it_was_trained_on_is_no_model_of_all_folds(folds, tmp_path):
+    folder, _ = folds
+    run = tmp_path / "seed0"
+    shutil.copytree(folder / "fold-00" / "seed0", run)
+    (run / "trained_on.json").unlink()
+    with pytest.raises(InputError, match="was trained on toy-corpus, and the protocol 3fold tests them"):
+        assess(str(run), DATA, protocol="3fold")
+    (run / "trained_on.json").write_text("[]")
+    with pytest.raises(DataError, match=r"trained_on.json cannot be read"):
+        assess(str(run), DATA, protocol="3fold")
+
+
+def test_people_of_another_folder_of_the_same_loader_are_others(folds):
+    folder, _ = folds
+    affectzoo.register_dataset("toy-corpus")(toy_corpus(PROTOCOLS, names="uvwxyz"))
+    found = assess(str(folder / "fold-00" / "seed0"), DATA, protocol="3fold").results["protocol"]
+    assert found["subjects"] == 6

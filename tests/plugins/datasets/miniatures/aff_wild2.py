@@ -76,7 +76,8 @@ def write_aff_wild2(root: Path) -> Path:
 
     clip = RenderedClip(3, 1, FRAMES / FPS)
     times = np.arange(FRAMES) / FPS
-    crops = [cv2.imencode(".jpg", cv2.resize(image, (56, 56)))[1].tobytes() for image in clip.frames(times, (96, 96))]
+    faces = [cv2.cvtColor(cv2.resize(image, (56, 56)), cv2.COLOR_RGB2BGR) for image in clip.frames(times, (96, 96))]
+    crops = [cv2.imencode(".jpg", face)[1].tobytes() for face in faces]
     for name, gaps in _CROPS.items():
         folder = root / "cropped_aligned" / name
         folder.mkdir(parents=True)
