@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from affectzoo_datasets import affectzoo_datasets
 SPECS = affectzoo_datasets()
 NAMES = [spec.name for spec in SPECS]
 PLUGIN = Path(__file__).parents[3] / "plugins" / "affectzoo-datasets"
+README = (PLUGIN / "README.md").read_text(encoding="utf-8")
 
 
 def loader(name: str) -> type[Corpus]:
@@ -55,8 +58,26 @@ def test_protocols_can_be_computed(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_readme_and_this_folder_know_every_loader(name: str) -> None:
-    assert f"| `{name}` |" in (PLUGIN / "README.md").read_text(encoding="utf-8")
+    assert f"| `{name}` |" in README
     assert (Path(__file__).parent / f"test_{_module(name)}.py").is_file()
+
+
+def test_the_loader_in_the_readme_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = next(b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "class Interviews" in b)
+    folder = tmp_path / "interviews"
+    folder.mkdir()
+    for name in ("P01_a", "P01_b", "P02_a", "P03_a", "P04_a"):
+        (folder / f"{name}.mp4").touch()
+        (folder / f"{name}.txt").write_text("0.5\nsoon\n-0.25\n")
+    (folder / "P04_a.txt").unlink()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("affectzoo.data.load.say", print)
+    found: dict[str, Any] = {}
+    exec(compile(block, "README.md", "exec"), found)  # a file of ours
+    rows = [row for split in found["folds"].values() for row in split]
+    assert sorted(row["clip_id"] for row in rows) == ["P01_a", "P01_b", "P02_a", "P03_a"]
+    assert rows[0]["valid"] == [True, False, True]
+    assert rows[0]["notes"] == ["1 labels are no numbers, and not valid"]
 
 
 def _module(name: str) -> str:
