@@ -6,9 +6,11 @@ import csv
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from affectzoo.config import TargetConfig
 from affectzoo.data.schema import Track
@@ -41,11 +43,13 @@ def read_annotations(path: Path, targets: Sequence[TargetConfig]) -> tuple[Track
         if absent:
             raise DataError(f"{path} {no_column(absent[0], held)}")
         asked = [unit, *(target.name for target in targets)]
-        cells, lines = _columns(path, [held.index(name) for name in asked], len(held))
+        places = [held.index(name) for name in asked]
+        plain = None if any(target.kind == "categorical" for target in targets) else _numbers(path, places, len(held))
+        cells, lines = _columns(path, places, len(held)) if plain is None else plain
     except (ValueError, csv.Error, OSError) as error:
         raise DataError(f"{path} cannot be read as CSV in UTF-8: {' '.join(str(error).split())}") from error
     columns = dict(zip(asked, cells, strict=True))
-    times = to_numbers(columns[unit])
+    times = _as_float(columns[unit])
     wrong = np.flatnonzero(~np.isfinite(times))
     if len(wrong):
         raise DataError(f"{path}, line {lines[wrong[0]]}: {unit} is {columns[unit][wrong[0]]!r}, which is not a number")
@@ -79,6 +83,25 @@ def header_of(path: Path) -> list[str]:
     if twice:
         raise ValueError(f"it has a column twice: {twice!r}")
     return held
+
+
+def _numbers(path: Path, places: Sequence[int], width: int) -> tuple[list[np.ndarray], np.ndarray] | None:
+    """What `_columns` gives, as numbers, of a table that holds nothing but numbers; None of any other.
+
+    Corpora have millions of rows, and this reads them several times as fast.
+    """
+    body = path.read_bytes().partition(b"\n")[2]
+    if not body or body.translate(None, b"0123456789.,-+eE\r\n"):
+        return None
+    data = np.frombuffer(body if body.endswith(b"\n") else body + b"\n", np.uint8)
+    ends, commas = np.flatnonzero(data == ord("\n")), np.flatnonzero(data == ord(","))
+    if (np.diff(np.searchsorted(commas, ends), prepend=0) != width - 1).any():
+        return None
+    table = pd.read_csv(BytesIO(body), header=None, usecols=sorted(set(places)), skip_blank_lines=False)
+    columns = [table[place].to_numpy() for place in places]
+    if not all(column.dtype.kind in "if" and np.isfinite(column).all() for column in columns):
+        return None
+    return columns, np.arange(len(table)) + 2
 
 
 def _columns(path: Path, places: Sequence[int], width: int) -> tuple[list[list[str]], list[int]]:
@@ -145,10 +168,15 @@ def no_column(name: str, held: Iterable[str]) -> str:
     return f"has no column {name}; " + (f"did you mean {near[0]!r}?" if near else f"it has {', '.join(held)}")
 
 
-def _labels(column: Sequence[str], target: TargetConfig) -> np.ndarray:
+def _as_float(column: Sequence[str] | np.ndarray) -> np.ndarray:
+    """`[m]` float64, NaN for what is no number."""
+    return column.astype(np.float64) if isinstance(column, np.ndarray) else to_numbers(column)
+
+
+def _labels(column: Sequence[str] | np.ndarray, target: TargetConfig) -> np.ndarray:
     """`[m]` float32: values, NaN where missing or out of range; of classes their number, -1 where there is none."""
     if target.kind != "categorical":
-        return _in_range(to_numbers(column), target)
+        return _in_range(_as_float(column), target)
     number = {name: float(index) for index, name in enumerate(target.classes)}
     return np.array([number.get(cell, -1.0) for cell in column], dtype=np.float32)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from affectzoo.config import FramesInput, LogMelInput, ModelConfig, WaveformInput
+from affectzoo.config import FramesInput, LogMelInput, ModelConfig, TargetConfig, WaveformInput
 from affectzoo.data import clip_media
 from affectzoo.data.annotations import read_annotations
 from affectzoo.data.corpus_windows import builder_of
@@ -405,3 +405,35 @@ def test_models_that_no_file_can_feed_and_options_that_cannot_be(folder):
 
 def test_it_is_in_the_registry():
     assert registry().find("dataset", "av-folder").resolve() is AvFolder
+
+
+@pytest.mark.parametrize(
+    ("rows", "times", "values"),
+    [
+        (["0,0.5", "1,-1e-1"], [0, 1], [0.5, -0.1]),
+        (["0,0.5", "1, -0.1 "], [0, 1], [0.5, -0.1]),  # blanks: cell by cell
+        (["0,0.5", "", "2,-0.1"], [0, 2], [0.5, -0.1]),
+        (["0,0.5", "1,"], [0, 1], [0.5, np.nan]),
+        (["0,0.5", "1,-"], [0, 1], [0.5, np.nan]),
+        (["0,0.5", "1"], [0, 1], [0.5, np.nan]),
+        (["0,0.5", "1,1e400"], [0, 1], [0.5, np.nan]),
+    ],
+)
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_plain_tables_and_others_are_read_alike(tmp_path, rows, times, values, ending):
+    path = tmp_path / "a.csv"
+    for last in ("", ending):
+        path.write_bytes(("\ufeff" + ending.join(["time_s,valence", *rows]) + last).encode())
+        track, notes = read_annotations(path, [TargetConfig.parse("valence")])
+        np.testing.assert_array_equal(track.times, times)
+        np.testing.assert_array_equal(track.values["valence"], np.array(values, np.float32))
+        assert track.valid.tolist() == np.isfinite(values).tolist()
+        line = 1 + len(rows)
+        assert [f"(line {line})" in note for note in notes] == ([] if np.isfinite(values).all() else [True])
+
+
+@pytest.mark.parametrize("row", ["0,1,0,5", "0,1,0.5"])
+def test_a_row_with_more_cells_than_columns_is_refused_however_plain(tmp_path, row):
+    (tmp_path / "a.csv").write_text(f"time_s,valence\n0,0.5\n{row}\n")
+    with pytest.raises(DataError, match=r"line 3: \d cells for 2 columns"):
+        read_annotations(tmp_path / "a.csv", [TargetConfig.parse("valence")])
