@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from torch import distributed
+
 from affectzoo.errors import AffectzooError
 from affectzoo.train.experiment import read_experiment
 from affectzoo.train.loop import train
@@ -57,4 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if code == 0 and distributed.is_initialized():
+        # Else its threads outlive the interpreter now and then, and a run that went well ends with an abort.
+        distributed.destroy_process_group()
+    sys.exit(code)
