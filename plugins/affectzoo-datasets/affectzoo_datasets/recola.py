@@ -70,7 +70,7 @@ class Recola(Corpus):
     )
     targets = tuple(TargetConfig.model_validate(name) for name in _TARGETS)
     along = _TARGETS
-    #: What was done to the labels stands in every row, and in what a cache is known by.
+    #: What was done to the labels stands in every row.
     extra: Mapping[str, type] = {f"{target}_delay_s": float for target in _TARGETS}
     protocols: ClassVar[tuple[Protocol, ...]] = (
         Protocol(
