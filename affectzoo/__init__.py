@@ -54,6 +54,9 @@ if TYPE_CHECKING:
         info as info,
         list_models as list_models,
     )
+    from affectzoo.hub.importers.contract import (
+        Imported as Imported,
+    )
     from affectzoo.hub.pull import (
         load as load,
     )
@@ -79,6 +82,10 @@ if TYPE_CHECKING:
     )
     from affectzoo.model.recompute import (
         count_batches_once as count_batches_once,
+    )
+    from affectzoo.pickles.state import (
+        load_state as load_state,
+        read_state_dict as read_state_dict,
     )
     from affectzoo.predict import (
         Predictor as Predictor,
@@ -127,6 +134,7 @@ _PUBLIC = {
     "FramesInput": "affectzoo.config",
     "Fusion": "affectzoo.model.contracts",
     "FusionSpec": "affectzoo.registry",
+    "Imported": "affectzoo.hub.importers.contract",
     "ImporterSpec": "affectzoo.registry",
     "LogMelInput": "affectzoo.config",
     "ModelConfig": "affectzoo.config",
@@ -162,9 +170,11 @@ _PUBLIC = {
     "list_temporals": "affectzoo.registry",
     "load": "affectzoo.hub.pull",
     "load_dataset": "affectzoo.data.load",
+    "load_state": "affectzoo.pickles.state",
     "predict": "affectzoo.predict",
     "read_lines": "affectzoo.data.tables",
     "read_rows": "affectzoo.data.tables",
+    "read_state_dict": "affectzoo.pickles.state",
     "register_backbone": "affectzoo.registry",
     "register_block": "affectzoo.registry",
     "register_dataset": "affectzoo.registry",

@@ -90,6 +90,6 @@ def affectzoo_datasets() -> list[DatasetSpec]:
 @hookimpl
 def affectzoo_models() -> list[ModelSpec]:
     """The zoo: one model for each card that ships with the package."""
-    from affectzoo.hub.cards import bundled_cards
+    from affectzoo.cards.bundled import bundled_cards
 
     return [card.to_spec() for card in bundled_cards()]

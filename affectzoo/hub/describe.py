@@ -6,8 +6,8 @@ import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
+from affectzoo.cards.bundled import bundled_cards, card_text
 from affectzoo.errors import InputError, UnknownNameError
-from affectzoo.hub.cards import bundled_cards, card_text
 from affectzoo.registry import KINDS, Entry, ModelSpec, registry, suggestion
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from affectzoo.hub.resolve import DownloadOptions, resolve
+from affectzoo.hub.resolve import resolve
 from affectzoo.model.affect_model import AffectModel
+from affectzoo.remote.options import DownloadOptions
 
 
 def load(

@@ -9,30 +9,12 @@ from pathlib import Path
 
 from affectzoo.errors import CheckpointError, DownloadError, InputError, UnknownNameError
 from affectzoo.registry import ModelSpec, registry
+from affectzoo.remote.options import DownloadOptions
 
 _REPO = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
 #: All that is ever fetched from a model repository.
 MODEL_FILES = ["config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", "README.md"]
-
-
-@dataclass(frozen=True)
-class DownloadOptions:
-    """Given to every download alike.
-
-    Attributes:
-        revision: branch, tag or commit.
-        token: of the Hub; None uses the saved login.
-        cache_dir: None is the Hub client's own.
-        local_files_only: never ask the network.
-        force_download: fetch again although cached.
-    """
-
-    revision: str | None = None
-    token: str | None = None
-    cache_dir: str | None = None
-    local_files_only: bool = False
-    force_download: bool = False
 
 
 @dataclass(frozen=True)

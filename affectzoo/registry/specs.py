@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from affectzoo.errors import PluginError
 
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_DIGEST = re.compile(r"git:[0-9a-f]{40}|sha256:[0-9a-f]{64}")
+#: `http://` too: the digest decides whether a file is read, not the way it came.
+_SCHEMES = ("package://", "hub://", "https://", "http://")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*(/[a-z0-9][a-z0-9._+-]*)*/?")
 
 
@@ -98,7 +101,22 @@ class DatasetSpec(ComponentSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImporterSpec(ComponentSpec):
-    """A converter from somebody else's checkpoint to an affectzoo folder."""
+    """A converter from somebody else's checkpoint: `convert(source: Path, **options) -> affectzoo.Imported`.
+
+    Attributes:
+        licence: of the importer's code.
+        weights_licence: SPDX identifier under which the checkpoint was published; empty where it is not known or differs
+            from file to file. Never defaulted.
+        reads: what it takes, for people: `a .pt file of EmotiEffLib`.
+    """
+
+    weights_licence: str = ""
+    reads: str = ""
+
+    def validate(self) -> None:
+        ComponentSpec.validate(self)
+        if not isinstance(self.weights_licence, str) or not isinstance(self.reads, str):
+            raise PluginError(f"{self.name!r}: weights_licence and reads must be strings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +124,11 @@ class ModelSpec(Spec):
     """A model of the zoo.
 
     Attributes:
-        location: `package://package/folder` for weights that ship with a distribution, `hub://org/name@commit` else.
+        location: `package://package/folder` for weights that ship with a distribution; `hub://org/name@commit` on the Hub;
+            `https://...` for a file of somebody else's, which `importer` converts.
+        importer: registry name of the importer that converts what lies at `location`; empty for an affectzoo model.
+        digest: `git:` and the git blob id, or `sha256:` and the SHA-256, of the file at `location`; verified before it is
+            read, and required with an address.
         card: the card's file inside the providing package, as `package:file.md`.
         targets: what it predicts, in order.
         parameters: number of trainable weights.
@@ -115,6 +137,8 @@ class ModelSpec(Spec):
     """
 
     location: str
+    importer: str = ""
+    digest: str = ""
     card: str = ""
     targets: tuple[str, ...] = ()
     parameters: int = 0
@@ -127,8 +151,24 @@ class ModelSpec(Spec):
             raise PluginError(f"{self.name!r}: targets {self.targets!r} must be a tuple of names")
         if not isinstance(self.parameters, int) or not isinstance(self.size_mb, int | float) or not isinstance(self.card, str):
             raise PluginError(f"{self.name!r}: parameters and size_mb must be numbers, card a string")
-        if not isinstance(self.location, str) or not self.location.startswith(("package://", "hub://")):
-            raise PluginError(f"{self.name!r}: location {self.location!r} must begin with package:// or hub://")
+        if not isinstance(self.location, str) or not self.location.startswith(_SCHEMES):
+            raise PluginError(f"{self.name!r}: location {self.location!r} must begin with {', '.join(_SCHEMES)}")
+        if not isinstance(self.importer, str) or not isinstance(self.digest, str):
+            raise PluginError(f"{self.name!r}: importer and digest must be strings")
+        if self.digest and not _DIGEST.fullmatch(self.digest):
+            raise PluginError(f"{self.name!r}: digest {self.digest!r} must be git: and 40, or sha256: and 64 hex digits")
+        if self.is_address and not (self.importer and self.digest):
+            raise PluginError(f"{self.name!r}: weights at an address need an importer and a digest")
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether the weights came with an installed distribution."""
+        return self.location.startswith("package://")
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the weights lie at a plain address."""
+        return self.location.startswith(("http://", "https://"))
 
 
 #: Registry kind -> (hook that provides it, type of its specs).

@@ -11,9 +11,9 @@ import torch
 from typer.testing import CliRunner
 
 import affectzoo
+from affectzoo.cards.bundled import bundled_cards
 from affectzoo.cli.app import app
 from affectzoo.data.rendered import RenderedClip, make_clips, write_clip
-from affectzoo.hub.cards import bundled_cards
 from affectzoo.hub.resolve import resolve
 from affectzoo.model.checkpoint import weight_files
 from affectzoo.objectives.metrics import ccc

@@ -26,7 +26,7 @@ def loaded_by(code: str) -> set[str]:
         "import affectzoo",
         "import affectzoo; affectzoo.list_models(), affectzoo.list_fusions(), affectzoo.list_backbones()",
         "import affectzoo; affectzoo.FusionSpec, affectzoo.ModelConfig, affectzoo.AffectzooError, dir(affectzoo)",
-        "import affectzoo.registry, affectzoo.config, affectzoo.builtin, affectzoo.hub.cards, affectzoo.hub.resolve",
+        "import affectzoo.registry, affectzoo.config, affectzoo.builtin, affectzoo.cards.bundled, affectzoo.hub.resolve",
         "import affectzoo\nfor name in affectzoo.list_models(): affectzoo.info(name)",
     ],
 )

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 import affectzoo
+from affectzoo.cards.bundled import bundled_cards, card_text, parse_card
 from affectzoo.errors import ConfigError
-from affectzoo.hub.cards import bundled_cards, card_text, parse_card
 from affectzoo.registry import registry
 
 FRONT = {

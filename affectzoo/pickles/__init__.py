@@ -1,0 +1,1 @@
+"""Reading what others pickled without running what it says."""
