@@ -57,6 +57,9 @@ if TYPE_CHECKING:
     from affectzoo.hub.importers.contract import (
         Imported as Imported,
     )
+    from affectzoo.hub.importers.run import (
+        import_checkpoint as import_checkpoint,
+    )
     from affectzoo.hub.pull import (
         load as load,
     )
@@ -83,11 +86,15 @@ if TYPE_CHECKING:
     from affectzoo.model.recompute import (
         count_batches_once as count_batches_once,
     )
+    from affectzoo.pickles.plain import (
+        read_pickle as read_pickle,
+    )
     from affectzoo.pickles.state import (
         load_state as load_state,
         read_state_dict as read_state_dict,
     )
     from affectzoo.predict import (
+        CombinedPredictor as CombinedPredictor,
         Predictor as Predictor,
         Timeline as Timeline,
         predict as predict,
@@ -115,6 +122,9 @@ if TYPE_CHECKING:
         register_fusion as register_fusion,
         register_temporal as register_temporal,
     )
+    from affectzoo.remote.refusals import (
+        hub_errors as hub_errors,
+    )
 
 #: Public name -> the module that holds it.
 _PUBLIC = {
@@ -126,6 +136,7 @@ _PUBLIC = {
     "BlockSpec": "affectzoo.registry",
     "Clip": "affectzoo.data.schema",
     "Component": "affectzoo.model.contracts",
+    "CombinedPredictor": "affectzoo.predict",
     "ComponentConfig": "affectzoo.config",
     "Corpus": "affectzoo.data.corpus",
     "DatasetCard": "affectzoo.data.corpus",
@@ -159,6 +170,8 @@ _PUBLIC = {
     "create_model": "affectzoo.model.affect_model",
     "create_temporal": "affectzoo.model.build",
     "hookimpl": "affectzoo.registry",
+    "hub_errors": "affectzoo.remote.refusals",
+    "import_checkpoint": "affectzoo.hub.importers.run",
     "info": "affectzoo.hub.describe",
     "lines_of": "affectzoo.data.tables",
     "list_backbones": "affectzoo.registry",
@@ -173,6 +186,7 @@ _PUBLIC = {
     "load_state": "affectzoo.pickles.state",
     "predict": "affectzoo.predict",
     "read_lines": "affectzoo.data.tables",
+    "read_pickle": "affectzoo.pickles.plain",
     "read_rows": "affectzoo.data.tables",
     "read_state_dict": "affectzoo.pickles.state",
     "register_backbone": "affectzoo.registry",

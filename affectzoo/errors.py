@@ -52,7 +52,10 @@ class DataError(AffectzooError):
 
 
 class DownloadError(AffectzooError):
-    """Something could not be fetched from the Hub."""
+    """Something could not be fetched from the Hub or an address, or pushed to the Hub.
+
+    Where the Hub's client raised, it is an instance of the client's class too (`GatedRepoError`, ...), with its attributes.
+    """
 
 
 class InputError(AffectzooError, ValueError):

@@ -1,4 +1,4 @@
-"""The front matter of a card, strict: what must be said about a model, and nothing that nobody can check."""
+"""The front matter of a card, strict: what must be said about a model, or about an architecture without weights."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Metric(StrictConfig):
     values: dict[str, Value] = Field(min_length=1)
     protocol: str = ""
     command: str = ""
-    commit: str = ""
+    commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{7,40})?$")] = ""
     reported_by: str = ""
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Metric:
-        if bool(self.command) == bool(self.reported_by):
+        if bool(self.command.strip()) == bool(self.reported_by.strip()):
             raise ValueError(f"metric {self.metric!r} needs a command that reproduces it, or reported_by; not both")
         return self
 
@@ -111,3 +111,43 @@ class ModelFront(StrictConfig):
         if not self.metrics and not self.not_measured:
             raise ValueError("metrics is empty; not_measured must say why")
         return self
+
+
+class Counted(StrictConfig):
+    """Numbers that belong to an architecture, such as its size or its speed, and the command that gives them.
+
+    Attributes:
+        metric: what was counted or measured, with its unit.
+        values: name of a network or of a quantity -> number; reported: the paper's, where it has them.
+    """
+
+    metric: Sentence
+    values: dict[str, float] = Field(min_length=1)
+    reported: dict[str, float] = Field(default_factory=dict)
+    command: Sentence
+
+
+class CodeLicence(StrictConfig):
+    """SPDX identifier. Never defaulted."""
+
+    code: Licence
+
+
+class ArchitectureFront(StrictConfig):
+    """The front matter of a card about networks without weights.
+
+    Attributes:
+        source: where the original code is, or that there is none.
+        reconstruction: what had to be decided because nobody published it.
+        components: their registry names.
+    """
+
+    kind: Literal["architecture"]
+    name: Sentence
+    summary: Sentence
+    paper: Sentence
+    source: Sentence
+    reconstruction: Sentence
+    components: tuple[Sentence, ...] = Field(min_length=1)
+    licence: CodeLicence
+    metrics: tuple[Counted, ...]

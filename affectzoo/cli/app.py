@@ -66,7 +66,14 @@ def plugins() -> None:
 def predict(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="Video or audio files.")],
-    model: Annotated[str, typer.Option(help="A zoo name, org/repo[@revision] on the Hub, or a folder.")] = "jca-rendered",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A zoo name, org/repo[@revision] on the Hub, or a folder; several, each with its own --model, are combined.",
+            show_default="jca-rendered",
+        ),
+    ] = None,
+    combine: Annotated[str | None, typer.Option(help="How several models are combined: mean.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
     plot: Plot = False,
     overlay: Overlay = False,
@@ -80,7 +87,8 @@ def predict(
 
     failed = predict_files(
         files,
-        model=model,
+        models=model or ["jca-rendered"],
+        combine=combine,
         out=out,
         plot=plot,
         overlay=overlay,
@@ -92,6 +100,21 @@ def predict(
     )
     if failed:
         raise typer.Exit(2 if len(files) == 1 else 1)
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="A zoo name, org/repo or org/repo@revision on the Hub, or a folder.")],
+    out: Annotated[Path | None, typer.Option(help="Copy the model into this folder; it stays in the cache besides.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository.")] = None,
+    cache_dir: Annotated[Path | None, typer.Option(help="Where downloads are kept: the Hub client's cache.")] = None,
+    local_files_only: Annotated[bool, typer.Option("--local-files-only", help="Never ask the network.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fetch again although cached.")] = False,
+) -> None:
+    """Fetch a model, check it, and show where it lies, its licence and what it predicts. HF_TOKEN opens private ones."""
+    from affectzoo.cli.pull import pull_model
+
+    pull_model(name, out=out, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, force=force)
 
 
 @app.command()
@@ -109,6 +132,22 @@ def train(
     from affectzoo.train.__main__ import run
 
     run(experiment, overrides or [], resume=resume)
+
+
+@app.command("import")
+def import_command(
+    kind: Annotated[str, typer.Argument(help="An importer: `affectzoo list importers`.")],
+    source: Annotated[str, typer.Argument(help="A file, a folder, an https address, or org/name[@revision] on the Hub.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value of the importer's own options.")] = None,
+    out: Annotated[Path, typer.Option(help="The model folder to write; absent or empty.")] = Path("out/imported"),
+    name: Annotated[str | None, typer.Option(help="How its card calls the model; the folder's name.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16; the checkpoint's where left out.")] = None,
+    digest: Annotated[str, typer.Option(help="git:... or sha256:... of a single file, checked before it is read.")] = "",
+) -> None:
+    """Turn somebody else's checkpoint into a model folder; nothing of it is run."""
+    from affectzoo.cli.import_checkpoint import import_file
+
+    import_file(kind, source, overrides or [], out=out, name=name, dtype=dtype, digest=digest)
 
 
 @app.command()
@@ -212,6 +251,37 @@ def evaluate(
         device=device,
         batch_size=batch_size,
         workers=workers,
+    )
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="A run folder of `affectzoo train`, or a model folder.")],
+    repo: Annotated[str, typer.Argument(help="org/name on the Hub; made where it is absent.")],
+    private: Annotated[
+        bool | None,
+        typer.Option("--private/--public", help="Of a repository that is made; the owner's default where left out."),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="A branch, made from main where it is absent.")] = None,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead.")] = False,
+    tag: Annotated[list[str] | None, typer.Option(help="For the card; may be given several times.")] = None,
+    licence: Annotated[str | None, typer.Option(help="SPDX identifier for the weights; never assumed.")] = None,
+    message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+) -> None:
+    """Share a model on the Hub: weights, config, card and training settings in one commit."""
+    from affectzoo.cli.push import push_folder
+
+    push_folder(
+        folder,
+        repo,
+        private=private,
+        revision=revision,
+        create_pr=create_pr,
+        tags=tag or [],
+        licence=licence,
+        message=message,
+        dry_run=dry_run,
     )
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from affectzoo.cli.console import err, out
+from affectzoo.cli.key_values import key_values
 from affectzoo.cli.predict import make_folder
 from affectzoo.errors import ConfigError
 
@@ -62,19 +62,12 @@ def preview_data(name: str, overrides: Sequence[str], *, root: str | None, clips
 
 
 def _options(overrides: Sequence[str], root: str | None) -> dict[str, Any]:
-    options: dict[str, Any] = {} if root is None else {"root": root}
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"option {override!r} must be of the form key=value")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"option {override!r}: the value is not YAML") from error
-        if key in options:
-            raise ConfigError(f"option {key!r} is given twice; give it once")
-        options[key] = value
-    return options
+    options = key_values(overrides)
+    if root is None:
+        return options
+    if "root" in options:
+        raise ConfigError("option 'root' is given twice; give it once")
+    return {"root": root, **options}
 
 
 def _show(report: Report) -> None:

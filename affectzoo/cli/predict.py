@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from affectzoo.cli.console import complain, err, out, remark
-from affectzoo.errors import AffectzooError, InputError, UnknownNameError
-from affectzoo.registry import ModelSpec, registry
+from affectzoo.errors import AffectzooError, InputError
 
 if TYPE_CHECKING:
-    from affectzoo.predict import Predictor, Timeline
+    from affectzoo.predict import CombinedPredictor, Predictor, Timeline
 
 #: Between the name of a result and the suffix of the file with its scores.
 SCORES = ".scores"
+#: Licences of weights that bind their user to no more than naming where they come from.
+_PERMISSIVE = ("0bsd", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0", "isc", "mit", "unlicense")
 
 
 def predict_files(
     files: Sequence[Path],
     *,
-    model: str,
+    models: Sequence[str],
+    combine: str | None,
     out: Path,
     plot: bool,
     overlay: bool,
@@ -36,11 +38,15 @@ def predict_files(
     debug: bool = False,
 ) -> list[Path]:
     """Predict every file and print a line for each; returns the files that failed."""
-    from affectzoo.predict import Predictor
+    from affectzoo.predict import predictor_for
 
+    if len(models) == 1 and combine is not None:
+        raise InputError("--combine is for several models; give --model more than once")
     make_folder(out)
-    predictor = Predictor(model, detector=detector, detect_every=detect_every, overlap=overlap, device=device, say=remark)
-    announce(predictor, model)
+    predictor = predictor_for(
+        models, combine=combine, detector=detector, detect_every=detect_every, overlap=overlap, device=device, say=remark
+    )
+    announce(predictor, *models)
     failed = []
     for file, stem in zip(files, result_names(files), strict=True):
         try:
@@ -68,21 +74,29 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"{folder} cannot be a folder for results: {error.strerror or error}; choose another --out") from error
 
 
-def announce(predictor: Predictor, model: str) -> None:
-    """Say what will run, and what the model's card warns of."""
+def announce(predictor: Predictor | CombinedPredictor, *models: str) -> None:
+    """Say what will run, what the models' cards warn of, and under which licences that bind."""
+    from affectzoo.predict import Predictor
     from affectzoo.predict.predictor import detector_name
 
+    parts = [predictor] if isinstance(predictor, Predictor) else predictor.parts
     finder = detector_name(predictor.detector)
-    remark(f"model {model}" + (f", faces by {finder}" if finder else ", no face detector needed") + f", on {predictor.device}")
-    try:
-        spec = registry().find("model", model).spec
-    except UnknownNameError:
-        return
-    if isinstance(spec, ModelSpec) and spec.caution:
-        err.print(f"Note: {spec.caution}", style="yellow", markup=False, soft_wrap=True)
+    devices = ", ".join(dict.fromkeys(str(part.device) for part in parts))
+    named = f"model {models[0]}" if isinstance(predictor, Predictor) else f"{predictor.combine} of {', '.join(models)}"
+    remark(f"{named}" + (f", faces by {finder}" if finder else ", no face detector needed") + f", on {devices}")
+    for model, part in zip(models, parts, strict=True):
+        said = part.model.said
+        if said.caution:
+            _note(said.caution)
+        if said.licence and said.licence.lower() not in _PERMISSIVE:
+            _note(f"the weights of {model} are under {said.licence}: read what it allows before you use the results")
 
 
-def timed(predictor: Predictor, file: Path) -> tuple[Timeline, float]:
+def _note(sentence: str) -> None:
+    err.print(f"Note: {sentence}", style="yellow", markup=False, soft_wrap=True)
+
+
+def timed(predictor: Predictor | CombinedPredictor, file: Path) -> tuple[Timeline, float]:
     """Predict one file under a progress bar; the timeline and the seconds it took."""
     started = time.perf_counter()
     columns = (

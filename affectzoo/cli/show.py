@@ -9,7 +9,7 @@ from rich.table import Table
 
 from affectzoo.cli.console import out
 from affectzoo.errors import InputError
-from affectzoo.registry import KINDS, ModelSpec, registry
+from affectzoo.registry import KINDS, Entry, ModelSpec, registry
 
 
 def show_list(kind: str) -> None:
@@ -22,30 +22,46 @@ def show_list(kind: str) -> None:
     wanted = sorted(KINDS, key=lambda k: k != "model") if kind == "all" else [plurals.get(kind, kind)]
     for name in wanted:
         entries = registry().entries(name)
-        if not entries and kind == "all":
-            continue
-        out.print(f"[bold]{name}s[/bold]" + ("" if entries else ": none installed"))
-        table = Table(box=None, show_header=name == "model", padding=(0, 2, 0, 0), header_style="dim")
-        columns = ("name", "targets", "size", "licence", "summary") if name == "model" else ("name", "provided by", "summary")
         labels = [f"{n}<variant>" if e.spec.is_family else n for n, e in zip(registry().names(name), entries, strict=True)]
-        for column in columns:
-            # A name is there to be copied: whatever the width of the terminal, it is shown whole.
-            least = max(map(len, labels), default=0) if column == "name" else None
-            table.add_column(column, min_width=least, no_wrap=column == "name", style="cyan" if column == "name" else None)
-        for label, entry in zip(labels, entries, strict=True):
-            spec = entry.spec
-            if isinstance(spec, ModelSpec):
-                size = f"{spec.size_mb:.1f} MB" if spec.size_mb else ""
-                cells = (", ".join(spec.targets), size, spec.licence, spec.summary)
-            else:
-                cells = (entry.provider, spec.summary)
-            # What plugins say may hold brackets, which are markup here.
-            table.add_row(*map(escape, (label, *cells)))
-        if entries:
-            out.print(table)
-        out.print()
+        if not entries and kind != "all":
+            out.print(f"[bold]{name}s[/bold]: none installed\n")
+        for title, rows in _grouped(name, list(zip(labels, entries, strict=True))).items():
+            _print_rows(title, rows)
     if kind == "all":
         out.print("`affectzoo info NAME` describes one; `affectzoo plugins` shows where they come from.", style="dim")
+
+
+def _grouped(kind: str, rows: list[tuple[str, Entry]]) -> dict[str, list[tuple[str, Entry]]]:
+    """Title -> rows, none of them empty: models that are here apart from those that must be fetched."""
+    groups: dict[str, list[tuple[str, Entry]]] = {}
+    for label, entry in rows:
+        title = f"{kind}s"
+        if isinstance(entry.spec, ModelSpec):
+            title += ", bundled" if entry.spec.is_bundled else ", downloaded when first used"
+        groups.setdefault(title, []).append((label, entry))
+    return dict(sorted(groups.items()))
+
+
+def _print_rows(title: str, rows: list[tuple[str, Entry]]) -> None:
+    models = isinstance(rows[0][1].spec, ModelSpec)
+    out.print(f"[bold]{title}[/bold]")
+    table = Table(box=None, show_header=models, padding=(0, 2, 0, 0), header_style="dim")
+    columns = ("name", "targets", "size", "licence", "summary") if models else ("name", "provided by", "summary")
+    for column in columns:
+        # A name is there to be copied: whatever the width of the terminal, it is shown whole.
+        least = max(len(label) for label, _ in rows) if column == "name" else None
+        table.add_column(column, min_width=least, no_wrap=column == "name", style="cyan" if column == "name" else None)
+    for label, entry in rows:
+        spec = entry.spec
+        if isinstance(spec, ModelSpec):
+            size = f"{spec.size_mb:,.1f} MB" if spec.size_mb else ""
+            cells = (", ".join(spec.targets), size, spec.licence, spec.summary)
+        else:
+            cells = (entry.provider, spec.summary)
+        # What plugins say may hold brackets, which are markup here.
+        table.add_row(*map(escape, (label, *cells)))
+    out.print(table)
+    out.print()
 
 
 def show_info(name: str) -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import os
 import reprlib
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from affectzoo.errors import ConfigError
+
+# pydantic parses the entry points of everything installed when it makes its first class, in search of plugins of its own: a
+# damaged file of anybody's must not cost us ours.
+try:
+    create_model("First")
+except Exception:
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
 
 class StrictConfig(BaseModel):

@@ -72,7 +72,7 @@ class HeadConfig(StrictConfig):
     """
 
     hidden: Annotated[int, Field(gt=0, le=65536)] | None = 128
-    activation: Literal["none", "relu", "gelu"] = "none"
+    activation: Literal["none", "relu", "gelu", "tanh"] = "none"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     pool: Literal["mean", "median", "last"] | None = None
 

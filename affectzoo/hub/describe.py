@@ -6,9 +6,11 @@ import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
-from affectzoo.cards.bundled import bundled_cards, card_text
+from affectzoo.cards.bundled import architecture_cards, card_of
+from affectzoo.cards.markdown import spoken
+from affectzoo.cards.sections import card_sections
 from affectzoo.errors import InputError, UnknownNameError
-from affectzoo.registry import KINDS, Entry, ModelSpec, registry, suggestion
+from affectzoo.registry import KINDS, Entry, ImporterSpec, ModelSpec, registry, suggestion
 
 
 @dataclass(frozen=True)
@@ -77,20 +79,31 @@ def _describe(entry: Entry) -> Description:
             "targets": ", ".join(spec.targets),
             "parameters": f"{spec.parameters:,}" if spec.parameters else "",
             "size": f"{spec.size_mb:.1f} MB" if spec.size_mb else "",
-            "weights": spec.location,
+            "weights": f"{'bundled' if spec.is_bundled else 'downloaded when first used'}, {spec.location}",
+            "digest": spec.digest,
+            "converted by": f"the importer {spec.importer}" if spec.importer else "",
+            "caution": spec.caution,
         }
-        text = card_text(spec)
-        return Description(*common, text=text.split("---\n", 2)[-1].strip(), facts=facts)
+        card = card_of(spec)
+        text = "\n\n".join(filter(None, card_sections(card))) if card else ""
+        return Description(*common, text=text, facts={label: value for label, value in facts.items() if value})
     target = entry.resolve()
     facts = _measure(target) if entry.kind == "backbone" and not entry.variant else {}
-    described = [card.body.strip() for card in bundled_cards("architecture") if entry.name in card.front["components"]]
+    if isinstance(spec, ImporterSpec):
+        facts = {"reads": spec.reads, "licence of the weights": spec.weights_licence or "as its publisher says"}
+    described = [card.body.strip() for card in architecture_cards() if entry.name in card.front.components]
     own = [str(target.card)] if entry.kind == "dataset" and hasattr(target, "card") else []
     text = "\n\n".join([inspect.getdoc(target) or "", *own, *described])
     return Description(*common, options=_options(entry, target), text=text, facts=facts)
 
 
 #: Registry kind -> constructor arguments that the surrounding model decides.
-_GIVEN = {"fusion": {"dims", "seq_len"}, "temporal": {"in_dim"}, "block": {"in_channels", "width", "stride"}}
+_GIVEN = {
+    "fusion": {"dims", "seq_len"},
+    "temporal": {"in_dim"},
+    "block": {"in_channels", "width", "stride"},
+    "importer": {"source"},
+}
 
 
 def _options(entry: Entry, target: Any) -> dict[str, str]:
@@ -117,7 +130,7 @@ def _measure(target: Any) -> dict[str, str]:
             x = example_input(backbone.input, 1, "meta")
             with FlopCounterMode(display=False) as counter:
                 features = backbone(x)
-        facts = {"input": _spoken(backbone.input), "features": f"{features.shape[1]:,}"}
+        facts = {"input": spoken(backbone.input), "features": f"{features.shape[1]:,}"}
         facts["parameters"] = f"{sum(p.numel() for p in backbone.parameters()):,}"
     except Exception:  # required arguments, weights to fetch, operations that need values
         return {}
@@ -126,13 +139,3 @@ def _measure(target: Any) -> dict[str, str]:
         facts["GMAC"] = f"{gmac:.2f}" if gmac >= 0.1 else f"{gmac:.2g}"
         facts["GMAC"] += f" at {' x '.join(map(str, x.shape))}"
     return facts
-
-
-def _spoken(declared: Any) -> str:
-    if declared.kind == "frames":
-        return f"{declared.frames} face crops of {declared.height} x {declared.width}"
-    if declared.kind == "log-mel":
-        return f"log-mel of {declared.n_mels} bands x {declared.frames} steps at {declared.sample_rate:,} Hz"
-    if declared.kind == "signal":
-        return f"a signal of {declared.channels} channels x {declared.samples} samples"
-    return f"waveform of {declared.samples:,} samples at {declared.sample_rate:,} Hz"

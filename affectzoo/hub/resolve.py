@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from affectzoo.errors import CheckpointError, DownloadError, InputError, UnknownNameError
+from affectzoo.cards.readme import Said, read_readme
+from affectzoo.errors import CheckpointError, InputError, UnknownNameError
 from affectzoo.registry import ModelSpec, registry
+from affectzoo.remote.hub_files import HubCommit
 from affectzoo.remote.options import DownloadOptions
 
 _REPO = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
-#: All that is ever fetched from a model repository.
-MODEL_FILES = ["config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", "README.md"]
-
 
 @dataclass(frozen=True)
 class Resolved:
-    """A model folder and where it came from; `revision` is the commit of a Hub repository, empty otherwise."""
+    """A model folder and where it came from.
+
+    Attributes:
+        folder: holds config and weights.
+        source: as messages name it.
+        revision: the commit of a Hub repository, empty otherwise.
+        spec: what the zoo says of it, None for a folder or a repository.
+    """
 
     folder: Path
     source: str
     revision: str = ""
+    spec: ModelSpec | None = None
+
+    @property
+    def said(self) -> Said:
+        """Its licence and what to beware of: of the zoo's card, or of the README in the folder."""
+        return read_readme(self.folder / "README.md") if self.spec is None else Said(self.spec.licence, self.spec.caution)
 
 
 def resolve(name: str | Path, options: DownloadOptions | None = None) -> Resolved:
-    """Find a model, fetching it where it lives on the Hub.
+    """Find a model, fetching it where it lives on the network.
 
     A folder wins over a zoo name, a zoo name over a Hub repository. The folder of a training run stands for its `model`.
 
@@ -58,70 +70,54 @@ def resolve(name: str | Path, options: DownloadOptions | None = None) -> Resolve
         return _from_hub(match["repo"], match["revision"], options)
     spec = entry.spec
     assert isinstance(spec, ModelSpec)
+    if spec.importer:
+        from affectzoo.hub.importers.zoo import imported_folder
+
+        return Resolved(imported_folder(spec, options), spec.name, spec=spec)
     scheme, _, location = spec.location.partition("://")
     if scheme == "package":
         package, _, folder = location.partition("/")
         _refuse_revision(f"the bundled model {spec.name}", options)
         # Wheels are unpacked when installed: the resource is a real folder.
         with as_file(files(package).joinpath(folder)) as real:
-            return Resolved(real, spec.name)
+            return Resolved(real, spec.name, spec=spec)
     repo, _, revision = location.partition("@")
-    return _from_hub(repo, revision or None, options)
+    return replace(_from_hub(repo, revision or None, options), spec=spec)
 
 
 def _from_hub(repo: str, revision: str | None, options: DownloadOptions) -> Resolved:
-    """One resolved commit for config and weights; the config comes first, so that no foreign weights are fetched in vain."""
-    from affectzoo.model.checkpoint import CONFIG_FILE, read_config
+    """One commit for config and weights; the config comes first, so that no foreign weights are fetched in vain."""
+    from affectzoo.model.checkpoint import CARD_FILE, CONFIG_FILE, INDEX_FILE, listed_shards, read_config
 
     if revision and options.revision and revision != options.revision:
         raise InputError(f"{repo} is asked for at {revision} and at {options.revision}; give one revision")
-    revision = revision or options.revision
-    wanted = repo if revision is None else f"{repo}@{revision}"
-    first = _snapshot(repo, revision, wanted, [CONFIG_FILE], options)
-    if not (first / CONFIG_FILE).is_file():
-        raise CheckpointError(f"{wanted} on the Hub holds no {CONFIG_FILE}, so it is not a saved affectzoo model")
-    read_config(first)
-    commit = first.name
-    return Resolved(_snapshot(repo, commit, wanted, MODEL_FILES, options), wanted, commit)
+    commit = HubCommit(repo, revision or options.revision, options)
+    if commit.cached(CONFIG_FILE) is None and commit.choose([CONFIG_FILE]) == [] and commit.is_listed:
+        raise CheckpointError(f"{commit.wanted} on the Hub holds no {CONFIG_FILE}, so it is not a saved affectzoo model")
+    read_config(commit.fetch(CONFIG_FILE).parent)
+    weights = _weights_file(commit)
+    if commit.is_listed and commit.choose([CARD_FILE]):
+        commit.fetch(CARD_FILE)
+    path = commit.fetch(weights)
+    for shard in listed_shards(path) if weights == INDEX_FILE else []:
+        commit.fetch(shard)
+    commit.keep_revision()
+    return Resolved(commit.folder, commit.wanted, commit.sha)
 
 
-def _snapshot(repo: str, revision: str | None, wanted: str, patterns: list[str], options: DownloadOptions) -> Path:
-    """Fetch the files of one commit; the returned folder is named after it."""
-    import huggingface_hub
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+def _weights_file(commit: HubCommit) -> str:
+    """The single file of weights, or the index of its shards; the Hub is asked only where neither is cached."""
+    from affectzoo.model.checkpoint import INDEX_FILE, WEIGHTS_FILE, no_weights
 
-    try:
-        folder = huggingface_hub.snapshot_download(
-            repo,
-            revision=revision,
-            token=options.token,
-            cache_dir=options.cache_dir,
-            local_files_only=options.local_files_only,
-            force_download=options.force_download,
-            allow_patterns=patterns,
-        )
-    except GatedRepoError as error:
-        raise DownloadError(f"{wanted} is gated; ask for access on its page, then log in with `hf auth login`") from error
-    except RepositoryNotFoundError as error:
-        raise DownloadError(
-            f"{wanted} does not exist on the Hub, or is private; check the name, or log in with `hf auth login`"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise DownloadError(f"{repo} has no revision {revision!r}; leave it out, or give a branch, tag or commit") from error
-    except LocalEntryNotFoundError as error:
-        raise DownloadError(
-            f"{wanted} is not cached and the Hub cannot be reached; connect once, or give a folder or a bundled model "
-            "(`affectzoo list` names them)"
-        ) from error
-    except Exception as error:  # HTTP errors of the client in use, a full disk, an invalid name
-        reason = str(error).strip().split("\n")[0]
-        raise DownloadError(f"{wanted} could not be fetched from the Hub: {type(error).__name__}: {reason}") from error
-    return Path(folder)
+    for name in (WEIGHTS_FILE, INDEX_FILE):
+        if commit.cached(name) is not None:
+            return name
+    there = commit.choose([WEIGHTS_FILE, INDEX_FILE])
+    if len(there) == 2:
+        raise CheckpointError(f"{commit.wanted} on the Hub holds both {there[0]} and {there[1]}; one of them is stale")
+    if not there and commit.is_listed:
+        raise no_weights(f"{commit.wanted} on the Hub", commit.names())
+    return there[0] if there else WEIGHTS_FILE
 
 
 def _refuse_revision(what: str, options: DownloadOptions) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from affectzoo.cards.readme import Said
 from affectzoo.config import ModelConfig, StreamConfig
 from affectzoo.errors import ConfigError, InputError
 from affectzoo.model.build import build
@@ -18,6 +19,7 @@ from affectzoo.model.heads import Head
 
 if TYPE_CHECKING:
     from affectzoo.model.optimize import OptimizedModel
+    from affectzoo.remote.upload import Pushed
 
 
 class AffectModel(nn.Module):
@@ -31,11 +33,14 @@ class AffectModel(nn.Module):
         columns: names of the K output columns, in order.
         feature_dims: modality -> D of its backbone.
         source: where it was loaded from, empty for a new model.
+        revision: commit of the Hub repository it was loaded from, empty where there is none.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.source = ""
+        self.revision = ""
+        self.said = Said()
         self.backbones = nn.ModuleDict()
         self.temporals = nn.ModuleDict()
         self.feature_dims: dict[str, int] = {}
@@ -166,6 +171,52 @@ class AffectModel(nn.Module):
     def save_pretrained(self, folder: str | Path, *, card: str | None = None) -> Path:
         """Write `config.json`, `model.safetensors` and, where given, the card as `README.md`."""
         return save_model(self, self.config, Path(folder), card=card)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        tags: Sequence[str] = (),
+        licence: str | None = None,
+        card: str | None = None,
+        token: str | None = None,
+        message: str | None = None,
+    ) -> Pushed:
+        """Share the model on the Hub: config, weights and card in one commit, or nothing at all.
+
+        Weights of an earlier push that these replace are deleted; files that do not differ are not sent. A component that was
+        registered in a script can be pushed; the card says what to register before it is loaded.
+
+        Args:
+            repo_id: `org/name`; made where it is absent.
+            private: of a repository that is made; None is its owner's default.
+            revision: branch, made from `main` where it is absent; None is `main`.
+            create_pr: open a pull request instead.
+            tags, licence: for the card; without a licence (an SPDX identifier) it says that none was stated.
+            card: the whole README; None has one made.
+            token: of the Hub; None uses the saved login. Never printed, never saved.
+            message: of the commit.
+
+        Raises:
+            AffectzooError: one sentence; the repository is as it was.
+        """
+        from affectzoo.model.share import push_model
+
+        return push_model(
+            self,
+            repo_id,
+            private=private,
+            revision=revision,
+            create_pr=create_pr,
+            tags=tags,
+            licence=licence,
+            card=card,
+            token=token,
+            message=message,
+        )
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, dtype: str | None = None) -> AffectModel:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from packaging.version import InvalidVersion, Version
 
 from affectzoo.config import ComponentConfig
 from affectzoo.errors import AffectzooError, ConfigError, PluginError, UnknownNameError
 from affectzoo.model.contracts import Backbone, Block, Component, Fusion, Temporal
 from affectzoo.registry import SESSION, Entry, check_arguments, registry
+from affectzoo.registry.manager import ALLOW_VARIABLE, BLOCK_VARIABLE
+
+#: Name of a distribution, and a version of it, as installers take them.
+_INSTALLABLE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(==[A-Za-z0-9][A-Za-z0-9.+!_-]*)?")
 
 
 def create_backbone(name: str, **config: Any) -> Backbone:
@@ -73,8 +80,13 @@ def build(kind: str, config: ComponentConfig, **given: Any) -> Any:
     if entry.variant:
         given = {"variant": entry.variant, **given}
     where = f"{kind} {entry.name!r}"
-    arguments = check_arguments(target, given, dict(config.config), where)
-    module = _construct(target, {**given, **arguments}, entry)
+    try:
+        arguments = check_arguments(target, given, dict(config.config), where)
+        module = _construct(target, {**given, **arguments}, entry)
+    except ConfigError as error:
+        if _is_older(entry.version, config.version):
+            raise PluginError(f"{_too_old(kind, config, entry.provider)}. It says: {error}") from error
+        raise
     _check_contract(kind, module, f"{where} of {entry.provider}")
     saved = arguments if module.saved_config is None else module.saved_config
     module.component = ComponentConfig(
@@ -113,14 +125,43 @@ def find_component(kind: str, config: ComponentConfig) -> Entry:
 
 
 def _absent(kind: str, config: ComponentConfig) -> str:
-    wanted = f"{config.distribution}=={config.version}" if config.version else f"{config.distribution}"
-    record = next((r for r in registry().records if r.distribution == config.distribution), None)
+    """Why no plugin of the recorded distribution gives the component, and what to do: missing, broken, blocked or too old."""
+    wanted = _wanted(config)
     need = f"this model needs the {kind} {config.name!r} of {wanted}"
-    if record is None:
+    if not _INSTALLABLE.fullmatch(wanted):  # a file's words never become part of a command
+        return f"this model needs the {kind} {config.name!r} of {wanted!r}, which is not the name of a distribution"
+    records = [r for r in registry().records if r.distribution == config.distribution]
+    if not records:
         return f"{need}, which is not installed; if you trust it: pip install {wanted}"
-    if record.status != "loaded":
-        return f"{need}, which is installed but {record.status}: {record.error}"
+    # A distribution may have several plugins: one that is not loaded may be the one that is needed.
+    record = next((r for r in records if r.status != "loaded"), records[0])
+    if record.status == "failed":
+        cause = " ".join(record.error.split())
+        return f"{need}; {record.label} is installed but broken: {cause}; mend it, or: pip install {wanted}"
+    if record.status == "blocked":
+        variable = BLOCK_VARIABLE if BLOCK_VARIABLE in record.error else ALLOW_VARIABLE
+        return f"{need}, which is installed but blocked: {record.error}; unset {variable}, or change it, to allow it"
+    if _is_older(record.version, config.version):
+        return _too_old(kind, config, record.label)
     return f"{need}; the installed {record.label} does not provide it: pip install {wanted}"
+
+
+def _too_old(kind: str, config: ComponentConfig, installed: str) -> str:
+    wanted = _wanted(config)
+    need = f"this model needs the {kind} {config.name!r} of {wanted}"
+    return f"{need}; the installed {installed} is too old: pip install {wanted}"
+
+
+def _wanted(config: ComponentConfig) -> str:
+    return f"{config.distribution}=={config.version}" if config.version else f"{config.distribution}"
+
+
+def _is_older(installed: str, wanted: str | None) -> bool:
+    """Whether the installed version is before the one that a model was saved with; False where either cannot be compared."""
+    try:
+        return wanted is not None and Version(installed) < Version(wanted)
+    except InvalidVersion:
+        return False
 
 
 #: Registry kind -> base class and what an instance must say about itself.

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,20 @@ WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 CARD_FILE = "README.md"
 
-#: A config or an index is text written by a person or by us: anything longer is not read.
+#: A config or an index is text written by a person or by us: anything longer or deeper is not read.
 MAX_JSON_BYTES = 4_000_000
+MAX_JSON_DEPTH = 64
+#: About 100 bytes for each tensor: 160,000 of them.
+MAX_HEADER_BYTES = 16_000_000
+MAX_SHARDS = 1000
 
 #: Everything that an earlier save may have left; a person's own `model-old.safetensors` is none of it.
 _WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
+
+#: What an index may name: a file beside it, on every system.
+_SHARD = re.compile(r"[\w-][\w.-]*\.safetensors")
+#: A string, or a bracket outside of strings. A string without an end goes to the end of the text.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 #: Name in a config -> dtype of the weights.
@@ -115,10 +125,11 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     """
     tensors: dict[str, torch.Tensor] = {}
     for path in weight_files(folder):
+        check_header(path)
         try:
             loaded = load_file(path)
         except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} is not a valid safetensors file ({error}); fetch or save it again") from error
+            raise _invalid(path, error) from error
         twice = sorted(loaded.keys() & tensors.keys())
         if twice:
             raise CheckpointError(f"{folder}: tensor {twice[0]!r} stands in several shards{_and_more(twice)}")
@@ -150,33 +161,95 @@ def weight_files(folder: Path) -> list[Path]:
     if single.is_file():
         return [single]
     if index.is_file():
-        data = _read_json(index)
-        listed = data.get("weight_map") if isinstance(data, dict) else None
-        if not isinstance(listed, dict) or not listed:
-            raise CheckpointError(f"{index} names no weights")
-        for name in listed.values():
-            if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
-                raise CheckpointError(f"{index} names {name!r}, which is not a safetensors file in the same folder")
+        shards = listed_shards(index)
+        for name in shards:
             if not (folder / name).is_file():
                 raise CheckpointError(f"{folder} lacks the shard {name} that its index names")
-        return [folder / name for name in sorted(set(listed.values()))]
-    pickles = [p.name for p in sorted(folder.iterdir()) if p.suffix in _PICKLES]
+        return [folder / name for name in shards]
+    raise no_weights(str(folder), [path.name for path in folder.iterdir()])
+
+
+def listed_shards(index: Path) -> list[str]:
+    """Names of the files that an index lists, sorted; each a safetensors file beside it.
+
+    Raises:
+        CheckpointError: it lists none, too many, or something else.
+    """
+    data = _read_json(index)
+    listed = data.get("weight_map") if isinstance(data, dict) else None
+    if not isinstance(listed, dict) or not listed:
+        raise CheckpointError(f"{index} names no weights")
+    for name in listed.values():
+        if not isinstance(name, str) or not _SHARD.fullmatch(name):
+            raise CheckpointError(f"{index} names {name!r}, which is not a safetensors file in the same folder")
+    shards = sorted(set(listed.values()))
+    if len(shards) > MAX_SHARDS:
+        raise CheckpointError(f"{index} names {len(shards)} shards, more than the {MAX_SHARDS} that are read")
+    return shards
+
+
+def no_weights(where: str, names: Iterable[str]) -> CheckpointError:
+    """What to say of a place that holds neither a single file of weights nor an index."""
+    pickles = sorted(name for name in names if name.endswith(_PICKLES))
     if pickles:
-        raise CheckpointError(
-            f"{folder} holds {pickles[0]}, a pickle; affectzoo reads safetensors only, because pickles run code"
+        return CheckpointError(
+            f"{where} holds {pickles[0]}, a pickle; affectzoo reads safetensors only, because pickles run code"
         )
-    raise CheckpointError(f"{folder} holds no {WEIGHTS_FILE}")
+    return CheckpointError(f"{where} holds no {WEIGHTS_FILE}")
+
+
+def check_header(path: Path) -> None:
+    """Look at the length that a safetensors file gives its header, before anything reads the header.
+
+    Raises:
+        CheckpointError: it is longer than the file, or than any header is.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+    except OSError as error:
+        raise _invalid(path, error) from error
+    if size < 8:
+        raise _invalid(path, f"it is {size} bytes long")
+    if length > min(MAX_HEADER_BYTES, size - 8):
+        limit = "the file" if length > size - 8 else f"the {MAX_HEADER_BYTES} bytes that are read"
+        raise _invalid(path, f"its header would be {length} bytes, more than {limit}")
+
+
+def _invalid(path: Path, reason: object) -> CheckpointError:
+    return CheckpointError(f"{path} is not a valid safetensors file ({reason}); fetch or save it again")
 
 
 def _read_json(path: Path) -> Any:
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise CheckpointError(f"{path} is larger than {MAX_JSON_BYTES} bytes and is not read")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}") from error
+        with path.open("rb") as file:
+            content = file.read(MAX_JSON_BYTES + 1)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if len(content) > MAX_JSON_BYTES:
+        raise CheckpointError(f"{path} is larger than {MAX_JSON_BYTES} bytes and is not read")
+    try:
+        text = content.decode("utf-8")
+        # Before anything that recurses sees it.
+        if _depth(text) > MAX_JSON_DEPTH:
+            raise CheckpointError(f"{path} is nested deeper than {MAX_JSON_DEPTH} levels and is not read")
+        return json.loads(text)
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not valid JSON: {error}") from error
+
+
+def _depth(text: str) -> int:
+    """How deep brackets are nested, outside of strings."""
+    depth = deepest = 0
+    for match in _BRACKETS.finditer(text):
+        bracket = text[match.start()]
+        if bracket in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif bracket in "]}":
+            depth -= 1
+    return deepest
 
 
 def _and_more(names: list[str]) -> str:

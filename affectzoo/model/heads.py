@@ -12,7 +12,7 @@ from affectzoo.config import HeadConfig, TargetConfig
 #: How the steps of a recording become its score.
 POOLS = ("mean", "median", "last")
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"none": nn.Identity, "relu": nn.ReLU, "gelu": nn.GELU}
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"none": nn.Identity, "relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
 
 
 class Head(nn.Module):

@@ -5,34 +5,54 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from affectzoo.errors import CheckpointError
+from affectzoo.pickles.files import opened
+from affectzoo.pickles.naming import weights_of
+from affectzoo.pickles.tensors import make_tensors
+
+#: A checkpoint is larger than its header, and the library that reads it refuses larger headers than this.
+_MAX_HEADER = 100_000_000
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The named tensors of a checkpoint: safetensors, or what `torch.save` wrote (zip or legacy). Runs nothing of it.
+    """The named tensors of a checkpoint. Runs nothing of it, and imports nothing that it names.
 
-    Taken are: a mapping name -> tensor; one that stands under `state_dict`, `model_state_dict`, `model`, `net` or `ema` of a
-    training checkpoint; a whole pickled module (its classes become empty holders). `module.` in front of every name, as
-    `DataParallel` puts it, is dropped.
+    The file is safetensors, what `torch.save` wrote (zip, or the legacy format of before 1.6), or a pickle of arrays.
+    Taken are, where they are found first: what stands under `state_dict`, `model_state_dict`, `model`, `net` or `ema` of a
+    training checkpoint, again so looked through; the tensors and arrays of a mapping, without whatever else stands beside
+    them; a whole pickled module, of which the parameters and the persistent buffers. `module.` in front of every name, as
+    `DataParallel` puts it, is dropped. What of the file is not taken is not read into memory.
 
     Returns:
-        Name -> tensor on the CPU, in the file's dtype.
+        Name -> tensor on the CPU, in the file's dtype. Tensors that share memory in the file share it here.
 
     Raises:
-        CheckpointError: no such file, damaged, or it names something that is not admitted; one sentence.
+        CheckpointError: no such file, damaged, without weights, or it asks for something that is not admitted; one sentence.
     """
     path = Path(path)
+    if _is_safetensors(path):
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} is not a valid safetensors file ({error}); fetch it again") from error
+    with opened(path) as (value, read):
+        return make_tensors(weights_of(value), read)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By the name, or by the length of a header and its first brace."""
     if path.suffix == ".safetensors":
-        return load_file(path)
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
-    for key in ("state_dict", "model_state_dict", "model", "net", "ema"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            loaded = loaded[key]
-    return {name.removeprefix("module."): tensor for name, tensor in loaded.items()}
+        return True
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") <= _MAX_HEADER
 
 
 def load_state(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str | Path) -> None:

@@ -3,48 +3,57 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os import PathLike
-from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 from affectzoo.errors import AffectzooError, InputError
 from affectzoo.predict.predictor import Predictor, Progress
 from affectzoo.predict.timeline import Timeline
+from affectzoo.predict.together import CombinedPredictor, Model, predictor_for
 
-if TYPE_CHECKING:
-    from affectzoo.model.affect_model import AffectModel
-
-__all__ = ["Predictor", "Timeline", "predict"]
+__all__ = ["CombinedPredictor", "Predictor", "Timeline", "predict", "predictor_for"]
 
 
 @overload
 def predict(
-    model: AffectModel | str | Path, paths: str | PathLike[str], *, progress: Progress | None = ..., **options: Any
+    model: Model | Sequence[Model],
+    paths: str | PathLike[str],
+    *,
+    combine: str | None = ...,
+    weights: Sequence[float] | None = ...,
+    progress: Progress | None = ...,
+    **options: Any,
 ) -> Timeline: ...
 @overload
 def predict(
-    model: AffectModel | str | Path,
+    model: Model | Sequence[Model],
     paths: Iterable[str | PathLike[str]],
     *,
+    combine: str | None = ...,
+    weights: Sequence[float] | None = ...,
     on_error: Literal["raise"] = ...,
     progress: Progress | None = ...,
     **options: Any,
 ) -> list[Timeline]: ...
 @overload
 def predict(
-    model: AffectModel | str | Path,
+    model: Model | Sequence[Model],
     paths: Iterable[str | PathLike[str]],
     *,
+    combine: str | None = ...,
+    weights: Sequence[float] | None = ...,
     on_error: Literal["collect"],
     progress: Progress | None = ...,
     **options: Any,
 ) -> list[Timeline | AffectzooError]: ...
 def predict(
-    model: AffectModel | str | Path,
+    model: Model | Sequence[Model],
     paths: str | PathLike[str] | Iterable[str | PathLike[str]],
     *,
+    combine: str | None = None,
+    weights: Sequence[float] | None = None,
     on_error: Literal["raise", "collect"] = "raise",
     progress: Progress | None = None,
     **options: Any,
@@ -52,8 +61,11 @@ def predict(
     """Predict affect along one media file or several.
 
     Args:
-        model: an `AffectModel`, or what `affectzoo.load` takes.
+        model: an `AffectModel`, or what `affectzoo.load` takes; or a list of such, whose predictions are combined: see
+            `CombinedPredictor`.
         paths: one file, or several.
+        combine: how: `mean`, which is also what None means.
+        weights: a positive number for each of several models; None weighs them alike.
         on_error: with several files, `raise` stops at the first bad one; `collect` goes on and leaves its
             `AffectzooError` at its place in the list.
         progress: called with the seconds done of a file and its length in seconds (None where unknown).
@@ -67,7 +79,7 @@ def predict(
     """
     if on_error not in ("raise", "collect"):
         raise InputError(f"on_error is 'raise' or 'collect', not {on_error!r}")
-    predictor = Predictor(model, **options)
+    predictor = predictor_for(model, combine=combine, weights=weights, **options)
     if isinstance(paths, str | PathLike):
         return predictor(paths, progress)
     results: list[Timeline | AffectzooError] = []

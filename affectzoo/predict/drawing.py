@@ -27,7 +27,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """One face's rows: times `[n]`, values `[n, K]`, boxes `[n, 4]`; seen and known `[n]`: which rows have box and values."""
+    """One face's rows: times `[n]`, values `[n, K]`, boxes `[n, 4]`; seen and known `[n]`: which have a box and any value."""
 
     number: int | None
     time_s: np.ndarray
@@ -44,7 +44,7 @@ class _Path:
         return row if row >= 0 and time_s < self.end_s[row] else None
 
     def values_at(self, time_s: float) -> np.ndarray | None:
-        """Values `[K]` interpolated between the middles of rows, None where this face has no row."""
+        """Values `[K]` interpolated between the middles of rows, NaN where a row lacks one; None where there is no row."""
         row = self.row_at(time_s)
         return None if row is None else self._between(self.values, self.known, row, time_s)
 
@@ -61,7 +61,9 @@ class _Path:
         if not 0 <= other < len(usable) or not usable[other] or self._apart(row, other):
             return data[row]
         share = (time_s - self.time_s[row]) / (self.time_s[other] - self.time_s[row])
-        return data[row] + share * (data[other] - data[row])
+        between = data[row] + share * (data[other] - data[row])
+        # The neighbour may lack what this row has.
+        return np.where(np.isnan(between), data[row], between)
 
     def _apart(self, row: int, other: int) -> bool:
         first, second = sorted((row, other))
@@ -139,8 +141,9 @@ class Painter:
         return self._px(92)
 
     def _bars(self, canvas: np.ndarray, number: int | None, values: np.ndarray, corner: tuple[int, int]) -> None:
-        """A panel with a bar and a number per target; the bar starts at zero where the range has one inside."""
-        shown = list(zip(self._columns, values, self._low, self._high, strict=True))
+        """A panel with a bar and a number per target there is; the bar starts at zero where the range has one inside."""
+        named = zip(self._columns, values, self._low, self._high, strict=True)
+        shown = [item for item in named if not np.isnan(item[1])]
         if len(shown) > _MOST_BARS:
             shown = sorted(shown, key=lambda item: -(item[1] - item[2]) / (item[3] - item[2]))[:_MOST_BARS]
         line, wide = self._px(22), self._bar_width()
@@ -173,24 +176,28 @@ class Painter:
         self._text(canvas, "V+", (centre[0] + radius - self._px(13), centre[1] - self._px(3)), 0.3, _GREY)
         self._text(canvas, "A+", (centre[0] + self._px(3), centre[1] - radius + self._px(9)), 0.3, _GREY)
         for path, values in now:
-            if values is None:
+            spot = self._spot(values, centre, radius)
+            if spot is None:
                 continue
             colour = _bright(path.number)
-            past = [path.values_at(t) for t in np.linspace(time_s - _TRAIL_S, time_s, _TRAIL_POINTS)]
+            times = np.linspace(time_s - _TRAIL_S, time_s, _TRAIL_POINTS)
+            past = [self._spot(path.values_at(t), centre, radius) for t in times]
             for k, (before, after) in enumerate(pairwise(past)):
                 if before is not None and after is not None:
                     fade = (k + 1) / _TRAIL_POINTS
                     tint = tuple(round(fade * c + (1 - fade) * 40) for c in colour)
-                    cv2.line(
-                        canvas, self._spot(before, centre, radius), self._spot(after, centre, radius), tint, 1, cv2.LINE_AA
-                    )
-            spot = self._spot(values, centre, radius)
+                    cv2.line(canvas, before, after, tint, 1, cv2.LINE_AA)
             cv2.circle(canvas, spot, self._px(4.2), _WHITE, -1, cv2.LINE_AA)
             cv2.circle(canvas, spot, self._px(3.2), colour, -1, cv2.LINE_AA)
 
-    def _spot(self, values: np.ndarray, centre: tuple[int, int], radius: int) -> tuple[int, int]:
+    def _spot(self, values: np.ndarray | None, centre: tuple[int, int], radius: int) -> tuple[int, int] | None:
+        """Where the circumplex has these values; None without valence or arousal."""
+        if values is None:
+            return None
         unit = np.clip(2 * (values - self._low) / (self._high - self._low) - 1, -1, 1)
         valence, arousal = (float(unit[self._columns.index(name)]) for name in ("valence", "arousal"))
+        if np.isnan([valence, arousal]).any():
+            return None
         return centre[0] + round(radius * valence), centre[1] - round(radius * arousal)
 
     def _tag(self, canvas: np.ndarray, text: str, corner: tuple[int, int], colour: str) -> None:
@@ -219,7 +226,7 @@ def _paths(timeline: Timeline) -> list[_Path]:
         boxes = rows.loc[:, ["box_x0", "box_y0", "box_x1", "box_y1"]].to_numpy(dtype=np.float64)
         time_s, start_s, end_s = (rows.loc[:, name].to_numpy(dtype=np.float64) for name in ("time_s", "start_s", "end_s"))
         values = rows.loc[:, list(timeline.columns)].to_numpy(dtype=np.float64)
-        seen, known = (np.asarray(np.isfinite(data).all(axis=1)) for data in (boxes, values))
+        seen, known = np.asarray(np.isfinite(boxes).all(axis=1)), np.asarray(np.isfinite(values).any(axis=1))
         paths.append(_Path(number, time_s, start_s, end_s, values, boxes, seen, known))
     return paths
 

@@ -19,6 +19,7 @@ from affectzoo.media.prefetch import prefetch
 from affectzoo.media.tracks import TrackSettings
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.build import create_detector
+from affectzoo.model.device import usable_device
 from affectzoo.model.optimize import OptimizedModel
 from affectzoo.predict.features import StepEncoder, in_batches, stream_inputs
 from affectzoo.predict.timeline import Timeline
@@ -76,7 +77,7 @@ class Predictor:
         visual, _ = stream_inputs(model)
         if device is None and isinstance(model, OptimizedModel):
             device = model.report.device  # the only one where it runs
-        self.device = _device(device)
+        self.device = usable_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = model.to(self.device)
         self.detector = _detector(detector, say) if visual is not None else None
         self.detect_every = detect_every
@@ -96,10 +97,9 @@ class Predictor:
             MediaError: the file cannot be read, or holds no track that this model takes.
             PredictionError: a part of the model failed, or gave values that are not numbers.
         """
-        if str(path).startswith(_URLS):
-            raise MediaError(f"{path}: addresses are not read; download the file and give its path")
+        file = local_path(path)
         try:
-            return self._predict(Path(path), progress)
+            return self._predict(file, progress)
         except AffectzooError:
             raise
         except Exception as error:
@@ -170,6 +170,13 @@ class Predictor:
             )
 
 
+def local_path(path: str | PathLike[str]) -> Path:
+    """The path of a media file; `MediaError` for an address."""
+    if str(path).startswith(_URLS):
+        raise MediaError(f"{path}: addresses are not read; download the file and give its path")
+    return Path(path)
+
+
 def detector_name(detector: Detector | None) -> str:
     """The registry name of a detector object, its class's name where it has none, empty for None."""
     if detector is None:
@@ -188,19 +195,6 @@ def _detector(chosen: str | Detector, say: Callable[[str], None] | None) -> Dete
     if not callable(getattr(chosen, "detect", None)):
         raise InputError(f"a detector has a method detect(image); {type(chosen).__name__} has not")
     return chosen
-
-
-def _device(chosen: str | torch.device | None) -> torch.device:
-    if chosen is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(chosen)
-        # Reading it back: a meta device takes tensors but computes nothing.
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        known = "cpu or cuda" if torch.cuda.is_available() else "cpu"
-        raise InputError(f"device {str(chosen)!r} cannot be used here; use {known}") from error
-    return device
 
 
 @contextmanager

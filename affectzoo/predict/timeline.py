@@ -41,7 +41,7 @@ class Timeline:
       Sub-sequences have one length, so the last row's `end_s` may lie beyond the end of the file.
     - `face_id`: Int64, missing where no face is followed.
     - one column for each target, in its own unit; `target.class` with a probability for each class of a categorical one.
-      NaN where the model was given nothing at that time.
+      NaN where the model was given nothing at that time; of several models, where none of those that predict it was.
     - `face_present`, `audio_present`: whether the model was given that face, that sound, at that time. A face that is
       followed but hidden for a moment has a row with `face_present` false, predicted from sound and neighbours in time.
     - `face_frames`: Int64, how many different video frames with that face fill the T of the sub-sequence; where they are
@@ -234,13 +234,11 @@ class Timeline:
             f"{name}: {_seconds(self.duration_s)}, {faces or 'no'} face{'' if faces == 1 else 's'}; "
             f"a face in {seen:.0%} of the time, sound in {heard:.0%}"
         )
-        # Every column is NaN in the same rows: those in which the model was given nothing.
-        values = self.frame.loc[:, list(self.columns)].to_numpy(dtype=np.float64)
-        values = values[~np.isnan(values).any(axis=1)]
-        if not len(values):
+        means = self.frame.loc[:, list(self.columns)].mean().to_numpy(dtype=np.float64)
+        if np.isnan(means).all():
             return f"{first}\nnothing to predict from"
         if self.pool is None:
-            return f"{first}\nmean {self._words(values.mean(axis=0))}"
+            return f"{first}\nmean {self._words(means)}"
         return "\n".join([first, *self._score_lines()])
 
     def _score_lines(self) -> list[str]:
@@ -255,9 +253,10 @@ class Timeline:
         return lines
 
     def _words(self, values: np.ndarray) -> str:
-        """Each column's name and its value `[K]` in its unit."""
+        """Each column's name and its value `[K]` in its unit, but for those without any."""
         owners = [target for target in self.targets for _ in target.columns]
-        return ", ".join(f"{c} {_number(t, v)}" for c, t, v in zip(self.columns, owners, values.tolist(), strict=True))
+        named = zip(self.columns, owners, values.tolist(), strict=True)
+        return ", ".join(f"{column} {_number(target, value)}" for column, target, value in named if not np.isnan(value))
 
     def __len__(self) -> int:
         return len(self.frame)

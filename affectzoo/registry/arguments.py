@@ -26,7 +26,7 @@ def check_arguments(target: Any, given: Mapping[str, Any], config: Mapping[str, 
     parameters = inspect.signature(target).parameters
     for name in given:
         if name not in parameters:
-            raise PluginError(f"{where}: its constructor must take {name!r}")
+            raise PluginError(f"{where}: it must take the argument {name!r}")
     free = {n: p for n, p in parameters.items() if n not in given and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key in config:

@@ -138,7 +138,7 @@ class Registry:
             return f"{kind} {name!r} is a family: write {name}NAME"
         failed = [r for r in self.records if r.status != "loaded"]
         note = f" {len(failed)} plugin(s) are not loaded: see `affectzoo plugins`." if failed else ""
-        if not known and kind in ("fusion", "backbone"):
+        if not known and kind in ("fusion", "backbone", "importer"):
             note += " The first-party plugins come with `pip install affectzoo[zoo]`."
         return f"no {kind} is called {name!r}.{suggestion(name, known)} `affectzoo list {kind}s` names all.{note}"
 

@@ -157,8 +157,10 @@ class ModelSpec(Spec):
             raise PluginError(f"{self.name!r}: importer and digest must be strings")
         if self.digest and not _DIGEST.fullmatch(self.digest):
             raise PluginError(f"{self.name!r}: digest {self.digest!r} must be git: and 40, or sha256: and 64 hex digits")
-        if self.is_address and not (self.importer and self.digest):
-            raise PluginError(f"{self.name!r}: weights at an address need an importer and a digest")
+        if self.is_address != bool(self.digest):
+            raise PluginError(f"{self.name!r}: weights at an address need a digest, others have none")
+        if self.is_address and not self.importer:
+            raise PluginError(f"{self.name!r}: weights at an address need an importer")
 
     @property
     def is_bundled(self) -> bool:

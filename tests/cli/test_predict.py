@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 import affectzoo
-from affectzoo.cli.predict import result_names
+from affectzoo.cards.readme import Said
+from affectzoo.cli.predict import announce, result_names
 
 
 @pytest.fixture
@@ -69,6 +71,47 @@ def test_a_model_with_scores_writes_and_says_them(affect, scoring_model, media, 
     lines = outcome.out.splitlines()
     assert lines[1] == f"  face 0: bdi-ii {scores['bdi-ii'][0]:.1f} BDI-II points (median of 4 clips)"
     assert lines[2].startswith("  predicted in ")
+
+
+@pytest.fixture(scope="module")
+def hearing_model(tmp_path_factory) -> Path:
+    """The folder of an untrained model that only hears, in sub-sequences of another length."""
+    log_mel = {"sample_rate": 8000, "n_fft": 256, "win_length": 200, "hop_length": 80, "n_mels": 32, "frames": 50}
+    network = {"channels": [4, 4, 8, 8], "stem_width": 4}
+    model = affectzoo.create_model(
+        audio={"backbone": {"name": "spectrogram/resnet10t", "config": {"log_mel": log_mel, "model_args": network}}},
+        targets=["arousal", "dominance"],
+        sequence={"seconds": 1.0, "length": 2},
+        head={"hidden": None},
+    )
+    return model.save_pretrained(tmp_path_factory.mktemp("model") / "hearing")
+
+
+def test_several_models_make_one_timeline(predict, hearing_model, tiny_model, media, tmp_path):
+    outcome = predict(media.good, media.video_only, "--model", hearing_model, "--combine", "mean", "--plot", "--overlay")
+    assert outcome.code == 0, outcome.err
+    assert f"mean of {hearing_model}, {tiny_model}, faces by full-frame" in outcome.err
+    both, seen = (pd.read_csv(tmp_path / "out" / f"{name}.csv") for name in ("good", "video_only"))
+    assert list(both.columns[4:7]) == ["arousal", "dominance", "valence"]
+    assert len(both) == len(seen) == 4
+    assert both[["arousal", "dominance", "valence"]].notna().all(axis=None)
+    assert seen["arousal"].notna().all()
+    assert seen["dominance"].isna().all()
+    assert f"{hearing_model} only hears, and the file gives it nothing: left out" in outcome.out
+    for name in ("good", "video_only"):
+        assert (tmp_path / "out" / f"{name}.overlay.mp4").stat().st_size
+        assert (tmp_path / "out" / f"{name}.png").stat().st_size
+
+
+def test_every_model_is_announced_with_what_its_card_says(capsys):
+    said = [Said("MIT", "one knows drawn faces only"), Said("CC-BY-NC-SA-4.0"), Said()]
+    parts = [SimpleNamespace(device="cpu", model=SimpleNamespace(said=one)) for one in said]
+    announce(SimpleNamespace(parts=parts, detector=None, combine="mean"), "one", "two", "out/model")
+    assert capsys.readouterr().err.splitlines() == [
+        "mean of one, two, out/model, no face detector needed, on cpu",
+        "Note: one knows drawn faces only",
+        "Note: the weights of two are under CC-BY-NC-SA-4.0: read what it allows before you use the results",
+    ]
 
 
 def test_scores_overwrite_no_other_result(affect, scoring_model, media, tmp_path):
@@ -207,12 +250,32 @@ def test_an_out_folder_that_is_a_file_is_said_before_any_work(predict, media, tm
         (("--device", "abacus"), "device 'abacus' cannot be used here"),
         (("--model", "jca-renderd"), "no model is called 'jca-renderd'"),
         (("--model", "no/such/folder"), "no/such/folder"),
+        (("--combine", "mean"), "--combine is for several models"),
         (("--detector", "yunett"), "yunett"),
     ],
 )
 def test_a_wrong_option_is_one_sentence_and_exit_code_two(affect, tiny_model, media, tmp_path, arguments, words):
-    given = ["--model", tiny_model, "--detector", "full-frame", "--out", tmp_path / "out"]
+    given = ["--detector", "full-frame", "--out", tmp_path / "out"]
+    if "--model" not in arguments:
+        given += ["--model", tiny_model]
     outcome = affect("predict", media.good, *given, *arguments)
+    assert outcome.code == 2
+    assert len(outcome.complaints) == 1
+    assert words in outcome.complaints[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("jca-rendered",), "jca-rendered is given twice"),
+        (("dmsn-severity-rendered",), "shares no target with dmsn-severity-rendered (severity)"),
+        (("no-such-model",), "no model is called 'no-such-model'"),
+        (("no-such-model", "--combine", "median"), "combine is one of mean, not 'median'"),
+    ],
+)
+def test_models_that_do_not_go_together_are_one_sentence(affect, media, tmp_path, more, words):
+    given = ["--detector", "full-frame", "--out", tmp_path / "out", "--model", "jca-rendered", "--model"]
+    outcome = affect("predict", media.good, *given, *more)
     assert outcome.code == 2
     assert len(outcome.complaints) == 1
     assert words in outcome.complaints[0]

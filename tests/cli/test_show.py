@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import affectzoo
+from affectzoo.cards.statement import STATEMENT
 from affectzoo.cli import show
-from affectzoo.registry import KINDS, registry
+from affectzoo.registry import KINDS, ModelSpec, PluginRecord, Registry, registry
 
 #: A plugin whose error reads like rich's markup, and one whose summary does.
 FAILING = "raise RuntimeError('see [/red] and [affectzoo.plugins] in the file')"
@@ -61,6 +62,55 @@ def test_list_takes_a_kind_in_both_numbers(affect, kind):
     assert outcome.out.splitlines()[0].startswith(f"{kind}s")
 
 
+@pytest.fixture
+def models(monkeypatch) -> list[ModelSpec]:
+    """A zoo of two bundled models and two that must be fetched."""
+    common = {"summary": "a model", "targets": ("valence",)}
+    specs = [
+        ModelSpec(name="b-far", licence="CC-BY-NC-SA-4.0", location="hub://org/b@0123", size_mb=1234.5, **common),
+        ModelSpec(name="a-near", licence="MIT", location="package://toys/a", size_mb=4.5, **common),
+        ModelSpec(name="d-near", licence="Apache-2.0", location="package://toys/d", **common),
+        ModelSpec(
+            name="c-far",
+            licence="BSD-3-Clause",
+            location="https://example.org/[c].pt",
+            importer="toy",
+            digest=f"git:{'0' * 40}",
+            **common,
+        ),
+    ]
+    monkeypatch.setattr(show, "registry", lambda: Registry([PluginRecord("p", "toys", "1.0", specs={"model": specs})]))
+    return specs
+
+
+def test_models_that_are_here_and_those_to_download_are_listed_apart_with_size_and_licence(affect, models, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(show, "out", type(show.out)(highlight=False))
+    lines = affect("list", "models").out.splitlines()
+    names = [line.split()[0] for line in lines if line and not line.startswith("name")]
+    assert names == ["models,", "a-near", "d-near", "models,", "b-far", "c-far"]
+    assert [line for line in lines if line.startswith("models")] == ["models, bundled", "models, downloaded when first used"]
+    for spec in models:
+        line = next(line for line in lines if line.startswith(spec.name))
+        assert spec.licence in line.split()
+        assert "valence" in line.split()
+    assert "1,234.5 MB" in next(line for line in lines if line.startswith("b-far"))
+    assert "4.5 MB" in next(line for line in lines if line.startswith("a-near"))
+
+
+def test_where_nothing_must_be_fetched_no_such_heading_is_printed(affect, models):
+    models[:] = [spec for spec in models if spec.is_bundled]
+    listed = affect("list", "models").out
+    assert listed.startswith("models, bundled\n")
+    assert "downloaded" not in listed
+
+
+def test_a_kind_that_nobody_provides_says_so(affect, monkeypatch):
+    monkeypatch.setattr(show, "registry", lambda: Registry([]))
+    assert affect("list", "models").out.startswith("models: none installed\n")
+    assert "none installed" not in affect("list").out
+
+
 @pytest.mark.parametrize("width", ["40", "50", "80", "200"])
 def test_a_listed_name_can_be_copied_whatever_the_width(affect, width, monkeypatch):
     monkeypatch.setenv("COLUMNS", width)
@@ -82,6 +132,14 @@ def test_info_describes_a_component(affect):
     assert outcome.out.startswith("joint-cross-attention (fusion): ")
     assert "2203.14779" in outcome.out
     assert "output = 'attended'" in outcome.out
+
+
+def test_info_of_a_model_prints_facts_limits_use_and_the_statement(affect):
+    outcome = affect("info", "jca-rendered")
+    assert outcome.code == 0
+    assert outcome.out.startswith("jca-rendered (model): ")
+    for said in ("parameters: 1,125,346", "bundled, package://", "## Limits", "## Use", "Not for: ", STATEMENT):
+        assert said in outcome.out
 
 
 def test_info_of_an_unknown_name_suggests_one(affect):

@@ -1,7 +1,8 @@
 """A loopback Hub, good enough for the real `huggingface_hub` client, the `hf` command, transformers and datasets.
 
 Users alice (token `hf_alice`) and bob (`hf_bob`), and the organisation `zoo` of alice. `HubServer.hub` holds the request
-log and `inject(pattern, status, times)`, which makes the next matching requests fail.
+log, `inject(pattern, status, times)`, which makes the next matching requests fail, and `damage(pattern, how, times)`, which
+spoils the bodies of the next matching answers. Anyone with an account may open a pull request where they can read.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import contextlib
 import datetime
 import hashlib
 import json
+import os
 import re
+import socket
+import struct
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,7 +46,7 @@ class Repo:
         self.kind, self.id, self.owner, self.private, self.gated = kind, rid, owner, private, gated
         self.created, self.granted, self.commits = now(), set(), {}
         ga = "".join(f"*{s} filter=lfs diff=lfs merge=lfs -text\n" for s in LFS_SUFFIX).encode()
-        self.branches, self.tags = {"main": None}, {}
+        self.branches, self.tags, self.pulls = {"main": None}, {}, {}  # pulls: refs/pr/N -> {number, title, author}
         self.ga = ga
 
     def new_commit(self, branch, tree, title, body="", author="nobody"):
@@ -76,10 +80,29 @@ class Hub:
         self.tokens = tokens or {"hf_alice": "alice", "hf_bob": "bob"}
         self.orgs = orgs or {"zoo": {"alice"}}
         self.log, self.faults = [], []  # faults: [regex, status, remaining, headers]
+        self.damages = []  # [regex, how, remaining]
         (self.root / "blobs").mkdir(parents=True, exist_ok=True)
 
     def inject(self, pattern, status, times=1, **headers):
         self.faults.append([re.compile(pattern), status, times, headers])
+
+    def damage(self, pattern, how, times=1):
+        """Spoil the next matching answers.
+
+        `reset`: half of the body, then the connection is reset. `cut`: half of the promised body, then the connection is
+        closed (the client goes on with the rest by itself). `short`: half of the body, promised as the whole. `corrupt`: as
+        many bytes as promised, one of them wrong.
+        """
+        self.damages.append([re.compile(pattern), how, times])
+
+    def taken(self, faults, request):
+        """The first of `faults` that is still to come and concerns the request; it is used up by one."""
+        with self.lock:
+            for fault in faults:
+                if fault[2] > 0 and fault[0].search(request):
+                    fault[2] -= 1
+                    return fault
+        return None
 
     # content store: key = git sha1 (regular) or sha256 (lfs)
     def path(self, key):
@@ -164,6 +187,13 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, status, payload=None, headers=None, raw=None, ctype="application/json; charset=utf-8"):
         data = raw if raw is not None else (b"" if payload is None else json.dumps(payload).encode())
         headers = dict(headers or {})
+        damage = self.hub.taken(self.hub.damages, f"{self.command} {self.path}") if self.command != "HEAD" else None
+        how = damage[1] if damage else None
+        if how == "corrupt":
+            data = data[:-1] + bytes([data[-1] ^ 1])
+        elif how == "short":
+            data = data[: len(data) // 2]
+            headers["Content-Length"] = str(len(data))
         self.send_response(status)
         headers.setdefault("Content-Type", ctype)
         headers.setdefault("Content-Length", str(len(data)))
@@ -171,8 +201,14 @@ class Handler(BaseHTTPRequestHandler):
         for k, v in headers.items():
             self.send_header(k, v)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
+        if self.command == "HEAD":
+            return
+        self.wfile.write(data[: len(data) // 2] if how in ("reset", "cut") else data)
+        if how in ("reset", "cut"):
+            self.close_connection = True
+        if how == "reset":  # closing without lingering sends RST
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
 
     def dispatch(self):
         self.sent = False
@@ -183,10 +219,9 @@ class Handler(BaseHTTPRequestHandler):
         self.user = self.hub.tokens.get(auth[7:]) if auth.startswith("Bearer ") else None
         status = 500
         try:
-            for f in self.hub.faults:
-                if f[2] > 0 and f[0].search(f"{self.command} {self.path}"):
-                    f[2] -= 1
-                    raise HubError(f[1], None, "injected fault", **f[3])
+            fault = self.hub.taken(self.hub.faults, f"{self.command} {self.path}")
+            if fault:
+                raise HubError(fault[1], None, "injected fault", **fault[3])
             if auth and self.user is None:
                 raise HubError(401, None, "Invalid credentials in Authorization header")
             for m, pat, fn in ROUTES:
@@ -395,7 +430,9 @@ def refs(h, k, rid):
     def f(d, p):
         return [{"name": n, "ref": f"refs/{p}/{n}", "targetCommit": s} for n, s in d.items()]
 
-    return 200, {"branches": f(r.branches, "heads"), "tags": f(r.tags, "tags"), "converts": [], "pullRequests": []}
+    branches = {name: sha for name, sha in r.branches.items() if name not in r.pulls}
+    pulls = [{"name": name, "ref": name, "targetCommit": r.branches[name]} for name in r.pulls]
+    return 200, {"branches": f(branches, "heads"), "tags": f(r.tags, "tags"), "converts": [], "pullRequests": pulls}
 
 
 @route("GET", rf"/api/{KIND}/{RID}/commits/([^/]+)")
@@ -475,9 +512,14 @@ def paths_info(h, k, rid, rev):
 
 
 # ---- upload ---------------------------------------------------------------------------------------------------------
+def proposes(h):
+    """Whether the request opens a pull request: anyone with an account may, where they can read."""
+    return h.user is not None and h.q.get("create_pr") == ["1"]
+
+
 @route("POST", rf"/api/{KIND}/{RID}/preupload/([^/]+)")
 def preupload(h, k, rid, rev):
-    r = h.hub.get(kind_of(k), rid, h.user, write=True)
+    r = h.hub.get(kind_of(k), rid, h.user, write=not proposes(h))
     t = r.commits[r.resolve(rev)]["tree"]
     out = []
     for f in h.json["files"]:
@@ -492,7 +534,8 @@ def preupload(h, k, rid, rev):
 
 @route("POST", rf"/(?:(datasets|spaces)/)?{RID}\.git/info/lfs/objects/batch")
 def lfs_batch(h, k, rid):
-    h.hub.get(kind_of(k), rid, h.user, write=True)
+    # Like the Hub, which cannot know here whether a pull request follows: reading and an account are enough.
+    h.hub.get(kind_of(k), rid, h.user, write=h.user is None)
     out = []
     for o in h.json["objects"]:
         d = {"oid": o["oid"], "size": o["size"]}
@@ -527,7 +570,7 @@ def lfs_verify(h, oid):
 
 @route("POST", rf"/api/{KIND}/{RID}/commit/([^/]+)")
 def commit(h, k, rid, rev):
-    r = h.hub.get(kind_of(k), rid, h.user, write=True)
+    r = h.hub.get(kind_of(k), rid, h.user, write=not proposes(h))
     if rev not in r.branches:
         raise HubError(404, "RevisionNotFound", f"Invalid rev id: {rev}")
     t, head = dict(r.commits[r.branches[rev]]["tree"]), {}
@@ -550,13 +593,20 @@ def commit(h, k, rid, rev):
     pc = head.get("parentCommit")
     if pc and not r.branches[rev].startswith(pc):
         raise HubError(412, None, "A commit has happened since. Please refresh and try again.")
-    sha = r.new_commit(rev, t, head.get("summary", ""), head.get("description", ""), h.user)
+    page = f"{h.base}/{'' if r.kind == 'model' else r.kind + 's/'}{r.id}"
+    target, pull_url = rev, None
+    if proposes(h):
+        number = len(r.pulls) + 1
+        target, pull_url = f"refs/pr/{number}", f"{page}/discussions/{number}"
+        r.pulls[target] = {"number": number, "title": head.get("summary", ""), "author": h.user}
+        r.branches[target] = r.branches[rev]
+    sha = r.new_commit(target, t, head.get("summary", ""), head.get("description", ""), h.user)
     return 200, {
         "success": True,
         "commitOid": sha,
-        "commitUrl": f"{h.base}/{'' if r.kind == 'model' else r.kind + 's/'}{r.id}/commit/{sha}",
+        "commitUrl": f"{page}/commit/{sha}",
         "hookOutput": "",
-        "pullRequestUrl": None,
+        "pullRequestUrl": pull_url,
     }
 
 
@@ -604,11 +654,6 @@ def resolve(h, k, rid, rev, path):
     with h.hub.path(e["key"]).open("rb") as f:
         f.seek(lo)
         data = f.read(n)
-    cut = getattr(h.hub, "truncate_next", 0)
-    if cut and e["lfs"]:  # fault: advertise n bytes, send fewer, drop the connection
-        h.hub.truncate_next = 0
-        data = data[:cut]
-        h.close_connection = True
     return status, None, {"headers": hd, "raw": data, "ctype": "application/octet-stream"}
 
 
@@ -618,6 +663,34 @@ class HubServer:
         self.httpd = ThreadingHTTPServer(("127.0.0.1", port), type("H", (Handler,), {"hub": self.hub}))
         self.httpd.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}"
+
+    def publish(self, name, files, branch="main", **attributes):
+        """Put a commit with these files, name -> bytes, into a model repository `owner/name`; returns its sha."""
+        repo = self.hub.repos.setdefault(("model", name), Repo("model", name, name.split("/")[0], private=False))
+        for key, value in attributes.items():
+            setattr(repo, key, value)
+        tree = {}
+        for path, data in files.items():
+            if path.endswith(LFS_SUFFIX):
+                sha = hashlib.sha256(data).hexdigest()
+                self.hub.path(sha).write_bytes(data)
+                tree[path] = self.hub.lfs_entry(sha)
+            else:
+                tree[path] = self.hub.put(data)
+        return repo.new_commit(branch, tree, "publish")
+
+    def environment(self, home, offline=False):
+        """Variables with which the real client talks to this server and keeps everything under `home`."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "AFFECTZOO_"))}
+        own = {
+            "HF_ENDPOINT": self.url,
+            "HF_HOME": str(home),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_HUB_OFFLINE": "1" if offline else "0",
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        }
+        return {**kept, **own}
 
     def __enter__(self):
         threading.Thread(target=self.httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()

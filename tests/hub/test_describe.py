@@ -6,7 +6,9 @@ import pytest
 from torch import nn
 
 import affectzoo
-from affectzoo.errors import NameCollisionError, PluginError, UnknownNameError
+from affectzoo.cards.bundled import bundled_cards
+from affectzoo.cards.statement import STATEMENT
+from affectzoo.errors import ConfigError, NameCollisionError, PluginError, UnknownNameError
 from affectzoo.hub import describe
 from affectzoo.registry import FusionSpec, ModelSpec, PluginRecord, Registry
 
@@ -50,8 +52,59 @@ def test_a_model_is_described_from_its_spec(monkeypatch):
     )
     fake(monkeypatch, PluginRecord("p", "extras", "1.0", specs={"model": [spec]}))
     described = affectzoo.info("m")
-    assert described.facts == {"targets": "valence", "parameters": "1,234,567", "size": "4.9 MB", "weights": "hub://a/b"}
+    assert described.facts == {
+        "targets": "valence",
+        "parameters": "1,234,567",
+        "size": "4.9 MB",
+        "weights": "downloaded when first used, hub://a/b",
+    }
     assert "provided by: extras 1.0" in str(described)
+    assert described.text == ""
+
+
+def test_weights_of_others_are_described_with_importer_hash_and_caution(monkeypatch):
+    spec = ModelSpec(
+        name="m",
+        summary="a model",
+        licence="MIT",
+        location="https://example.org/m.pt",
+        importer="toy",
+        digest=f"git:{'0' * 40}",
+        caution="Beware.",
+    )
+    fake(monkeypatch, PluginRecord("p", "extras", "1.0", specs={"model": [spec]}))
+    assert affectzoo.info("m").facts == {
+        "weights": "downloaded when first used, https://example.org/m.pt",
+        "digest": f"git:{'0' * 40}",
+        "converted by": "the importer toy",
+        "caution": "Beware.",
+    }
+
+
+@pytest.mark.parametrize("card", bundled_cards(), ids=lambda card: card.front.name)
+def test_a_zoo_model_is_described_with_what_its_card_says(card):
+    described = affectzoo.info(card.front.name)
+    text = str(described)
+    for said in (card.front.data, *card.front.limits, card.front.use.intended, card.front.use.forbidden, STATEMENT):
+        assert " ".join(said.split()) in " ".join(text.split())
+    for row in card.front.metrics:
+        assert (row.command or row.reported_by) in text
+    assert "\n# " not in text, "the title is said once"
+
+
+def test_an_architectures_card_is_told_with_its_networks_and_the_statement():
+    assert STATEMENT.strip() in affectzoo.info("msn-69", kind="backbone").text
+
+
+def test_a_plugins_broken_card_is_one_sentence_with_its_file(monkeypatch, tmp_path):
+    (tmp_path / "toy_cards").mkdir()
+    (tmp_path / "toy_cards" / "__init__.py").touch()
+    (tmp_path / "toy_cards" / "m.md").write_text("---\nname: m\n---\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec = ModelSpec(name="m", summary="a model", licence="MIT", location="hub://a/b", card="toy_cards:m.md")
+    fake(monkeypatch, PluginRecord("p", "extras", "1.0", specs={"model": [spec]}))
+    with pytest.raises(ConfigError, match=r"^m\.md: key 'summary' is missing"):
+        affectzoo.info("m")
 
 
 def test_a_collision_names_the_providers(monkeypatch):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.hub.hub_server import HubServer, Repo
+from tests.hub.hub_server import HubServer
 from tests.model.toys import audio_visual_model, register_toys
-
-ROOT = Path(__file__).resolve().parents[2]
 
 CHILD = """
 import json, os, sys, urllib.request
@@ -28,28 +24,18 @@ for number, (name, options) in enumerate(json.loads(sys.argv[1])):
     try:
         model = affectzoo.load(name, **options)
     except affectzoo.AffectzooError as error:
-        print(json.dumps({"error": type(error).__name__, "text": str(error)}))
+        kinds = [kind.__name__ for kind in type(error).__mro__]
+        print(json.dumps({"error": kinds[0], "download": "DownloadError" in kinds, "text": str(error)}))
     else:
         head = model.head.regressors["valence"][0].weight
-        print(json.dumps({"source": model.source, "weight": head.flatten()[:4].tolist()}))
+        said = {"source": model.source, "revision": model.revision, "dtype": str(head.dtype), "device": str(head.device)}
+        print(json.dumps({**said, "weight": head.flatten()[:4].tolist()}))
 """
 
 
 def publish(server: HubServer, name: str, files: dict[str, bytes], **attributes) -> str:
     """Put a commit into a repository of the organisation `zoo`; returns its sha."""
-    hub = server.hub
-    repo = hub.repos.setdefault(("model", f"zoo/{name}"), Repo("model", f"zoo/{name}", "zoo", private=False))
-    for key, value in attributes.items():
-        setattr(repo, key, value)
-    tree = {}
-    for path, data in files.items():
-        if path.endswith(".safetensors"):
-            sha = hashlib.sha256(data).hexdigest()
-            hub.path(sha).write_bytes(data)
-            tree[path] = hub.lfs_entry(sha)
-        else:
-            tree[path] = hub.put(data)
-    return repo.new_commit("main", tree, "publish")
+    return server.publish(f"zoo/{name}", files, **attributes)
 
 
 class Loopback:
@@ -61,16 +47,7 @@ class Loopback:
     def load(self, *steps, offline: bool = False) -> list[dict]:
         """Run the steps, each a name or `(name, options)`; the requests of each step stand in its result."""
         listed = [(step, {}) if isinstance(step, str) else step for step in steps]
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "AFFECTZOO_"))}
-        environment = {
-            **inherited,
-            "HF_ENDPOINT": self.server.url,
-            "HF_HUB_DISABLE_XET": "1",
-            "HF_HOME": str(self.folder / "home"),
-            "HF_HUB_OFFLINE": "1" if offline else "0",
-            "PYTHONPATH": str(ROOT),
-            "MARK": self.server.url,
-        }
+        environment = {**self.server.environment(self.folder / "home", offline), "MARK": self.server.url}
         self.server.hub.log.clear()
         done = subprocess.run(
             [sys.executable, "-c", CHILD, json.dumps(listed)],
@@ -128,6 +105,7 @@ def test_one_commit_for_config_and_weights_and_offline_from_a_warm_cache(loopbac
         "zoo/toy", pinned, pinned, ("zoo/toy", {"revision": first}), (pinned, {"revision": "main"})
     )
     assert latest["source"] == f"zoo/toy ({second})"
+    assert (latest["revision"], old["revision"]) == (second, first)
     assert old["source"] == by_option["source"] == f"{pinned} ({first})"
     assert old["weight"] == again["weight"] == by_option["weight"] != latest["weight"]
     assert both["error"] == "InputError"
@@ -139,11 +117,14 @@ def test_one_commit_for_config_and_weights_and_offline_from_a_warm_cache(loopbac
         assert {path.rsplit("/", 1)[1] for path in fetched} <= {"config.json", "model.safetensors", "README.md"}
         assert not any("/sub/" in path for path in fetched)
     assert again["requests"] == by_option["requests"] == []
+    asked = [path for _, path in latest["requests"] if path.startswith("/api/models/")]
+    assert len(asked) == 1, "one question tells the commit and everything it holds"
 
     warm, warm_pinned, cold = loopback.load("zoo/toy", pinned, "zoo/never-seen", offline=True)
     assert (warm["source"], warm["weight"]) == (latest["source"], latest["weight"])
     assert warm_pinned["weight"] == old["weight"]
-    assert cold["error"] == "DownloadError"
+    assert warm["requests"] == warm_pinned["requests"] == cold["requests"] == []
+    assert (cold["error"], cold["download"]) == ("LocalEntryNotFoundError", True)
     assert "zoo/never-seen is not cached and the Hub cannot be reached" in cold["text"]
 
 
@@ -157,26 +138,65 @@ def test_every_refusal_is_one_sentence_and_a_token_opens_a_private_repository(lo
     publish(server, "broken", {"config.json": b"{", "model.safetensors": saved["model.safetensors"]})
     publish(server, "faulty", saved)
     server.hub.inject(r"GET /zoo/faulty/resolve/\w+/model\.safetensors", 503, times=50)
+    bomb = b'{"streams": ' + b"[" * 100_000
+    publish(server, "bomb", {"config.json": bomb, "model.safetensors": saved["model.safetensors"]})
+    remote_code = {**json.loads(saved["config.json"]), "auto_map": {"AutoModel": "modeling.Mine"}}
+    publish(server, "code", {**saved, "config.json": json.dumps(remote_code).encode(), "modeling.py": b"raise SystemExit"})
+    publish(server, "both", {**saved, "model.safetensors.index.json": b"{}"})
     cases = {
-        "zoo/private": ("DownloadError", "does not exist on the Hub, or is private"),
-        "zoo/absent": ("DownloadError", "does not exist on the Hub, or is private"),
-        "zoo/gated": ("DownloadError", "is gated"),
-        "zoo/faulty@none": ("DownloadError", "zoo/faulty has no revision 'none'"),
-        "zoo/faulty": ("DownloadError", "could not be fetched from the Hub"),
+        "zoo/private": ("RepositoryNotFoundError", "does not exist on the Hub, or is private"),
+        "zoo/absent": ("RepositoryNotFoundError", "does not exist on the Hub, or is private"),
+        "zoo/gated": ("GatedRepoError", "is gated; ask for access"),
+        "zoo/faulty@none": ("RevisionNotFoundError", "zoo/faulty has no revision 'none'"),
+        "zoo/faulty": ("HfHubHTTPError", "could not be fetched from the Hub, which has trouble of its own (error 503)"),
         "zoo/bare": ("CheckpointError", "zoo/bare on the Hub holds no config.json"),
         "zoo/foreign": ("CheckpointError", "is not an affectzoo configuration"),
-        "zoo/pickled": ("CheckpointError", "holds no model.safetensors"),
+        "zoo/pickled": ("CheckpointError", "holds pytorch_model.bin, a pickle; affectzoo reads safetensors only"),
         "zoo/broken": ("CheckpointError", "is not valid JSON"),
-        "zoo/a..b": ("DownloadError", "could not be fetched"),
+        "zoo/bomb": ("CheckpointError", "is nested deeper than 64 levels"),
+        "zoo/code": ("ConfigError", "unknown key 'auto_map'"),
+        "zoo/both": ("CheckpointError", "holds both model.safetensors and model.safetensors.index.json"),
+        "zoo/a..b": ("HFValidationError", "'zoo/a..b' is not a name that the Hub allows"),
+        "zoo/toy@../../x": ("InputError", "is not a revision"),
     }
     *results, stranger, owner = loopback.load(
         *cases, ("zoo/private", {"token": "hf_bob"}), ("zoo/private", {"token": "hf_alice"})
     )
-    assert stranger["error"] == "DownloadError"
+    assert stranger["error"] == "RepositoryNotFoundError"
+    assert not any("hf_bob" in result.get("text", "") for result in (*results, stranger))
     assert owner["source"] == f"zoo/private ({secret})"
     for (name, (error, says)), result in zip(cases.items(), results, strict=True):
         assert result.get("error") == error, (name, result)
+        assert result["download"] == (error.endswith("Error") and error not in ("CheckpointError", "ConfigError", "InputError"))
         assert says in result["text"], name
         assert "\n" not in result["text"], name
-        if name in ("zoo/foreign", "zoo/broken"):
-            assert not any(path.endswith(".safetensors") for _, path in result["requests"]), "weights were fetched in vain"
+        if error in ("CheckpointError", "ConfigError"):
+            assert not any(path.endswith((".safetensors", ".bin", ".py")) for _, path in result["requests"]), name
+
+
+def test_shards_dtype_and_device(loopback, tmp_path, monkeypatch):
+    from functools import partial
+
+    from affectzoo.model import checkpoint
+
+    register_toys()
+    monkeypatch.setattr(checkpoint, "save_torch_state_dict", partial(checkpoint.save_torch_state_dict, max_shard_size=300))
+    folder = audio_visual_model().half().save_pretrained(tmp_path / "model")
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shards = {name for name in files if name.startswith("model-")}
+    commit = publish(loopback.server, "sharded", {**files, "model-old.safetensors": b"stale"})
+    pinned = f"zoo/sharded@{commit}"
+    kept, again, wide, nowhere, nonsense = loopback.load(
+        "zoo/sharded",
+        pinned,
+        (pinned, {"dtype": "float32", "device": "cpu"}),
+        (pinned, {"device": "cuda:99"}),
+        (pinned, {"device": "gpu"}),
+    )
+    assert (kept["dtype"], kept["device"], wide["dtype"]) == ("torch.float16", "cpu", "torch.float32")
+    fetched = {path.rsplit("/", 1)[1] for method, path in kept["requests"] if method == "GET" and "/resolve/" in path}
+    assert fetched == {"config.json", "model.safetensors.index.json", *shards}
+    assert again["requests"] == wide["requests"] == []
+    for result, name in ((nowhere, "cuda:99"), (nonsense, "gpu")):
+        assert result["error"] == "InputError"
+        assert result["text"].startswith(f"device '{name}' cannot be used here; there is cpu")

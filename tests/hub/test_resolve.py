@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import affectzoo
 from affectzoo.errors import CheckpointError, DownloadError, InputError, UnknownNameError
 from affectzoo.hub import resolve as module
+from affectzoo.hub.pull import copy_model
 from affectzoo.hub.resolve import DownloadOptions, Resolved, resolve
 from affectzoo.registry import ModelSpec, PluginRecord, Registry
 
@@ -19,6 +22,14 @@ def zoo(monkeypatch):
     specs = [
         ModelSpec(name="bundled", summary="m", licence="MIT", location="package://affectzoo/weights"),
         ModelSpec(name="afar", summary="m", licence="MIT", location="hub://zoo/afar@0123abc"),
+        ModelSpec(
+            name="foreign",
+            summary="m",
+            licence="MIT",
+            location="https://example.org/weights.pt",
+            importer="theirs",
+            digest=f"git:{'0' * 40}",
+        ),
     ]
     fake = Registry([PluginRecord("p", "affectzoo", "0.1.0", specs={"model": specs})])
     monkeypatch.setattr(module, "registry", lambda: fake)
@@ -60,6 +71,17 @@ def test_a_zoo_name_on_the_hub_is_pinned_to_the_commit_of_its_card(zoo):
     assert zoo == [("zoo/afar", "0123abc", options)]
 
 
+def test_a_zoo_name_with_an_importer_is_converted_whatever_its_address(monkeypatch, tmp_path, zoo):
+    asked = []
+    fake = ModuleType("affectzoo.hub.importers.zoo")
+    fake.imported_folder = lambda spec, options: asked.append((spec.name, options)) or tmp_path  # pyright: ignore
+    monkeypatch.setitem(sys.modules, fake.__name__, fake)
+    options = DownloadOptions(local_files_only=True)
+    assert resolve("foreign", options) == Resolved(tmp_path, "foreign")
+    assert asked == [("foreign", options)]
+    assert zoo == []
+
+
 @pytest.mark.parametrize(
     ("text", "repo", "revision"),
     [("a/b", "a/b", None), ("a/b@main", "a/b", "main"), ("a-1/b.c@refs/pr/3", "a-1/b.c", "refs/pr/3")],
@@ -98,4 +120,43 @@ def test_a_revision_of_what_has_none_is_refused_and_not_ignored(tmp_path):
 def test_offline_and_uncached_is_one_download_error(monkeypatch, tmp_path):
     monkeypatch.undo()
     with pytest.raises(DownloadError, match="zoo/unseen is not cached and the Hub cannot be reached"):
-        affectzoo.load("zoo/unseen", local_files_only=True, cache_dir=str(tmp_path))
+        affectzoo.load("zoo/unseen", local_files_only=True, cache_dir=tmp_path)
+
+
+def bundled_copy(folder: Path) -> Resolved:
+    """A model folder as `resolve` finds one, of links as in the Hub's cache."""
+    (folder / "cache").mkdir(parents=True)
+    for name in ("config.json", "model.safetensors", "README.md"):
+        (folder / name).write_text(name)
+        (folder / "cache" / name).symlink_to(folder / name)
+    return Resolved(folder / "cache", "zoo/afar", "0" * 40)
+
+
+def test_a_copy_holds_files_of_its_own_and_is_made_once(tmp_path):
+    found = bundled_copy(tmp_path)
+    out = copy_model(found, tmp_path / "new" / "model")
+    assert {path.name: path.read_text() for path in out.iterdir()} == {path.name: path.name for path in found.folder.iterdir()}
+    assert not any(path.is_symlink() for path in out.iterdir())
+    assert copy_model(found, out) == out
+    assert [path.name for path in out.parent.iterdir()] == ["model"]
+    (tmp_path / "empty").mkdir()
+    assert (copy_model(found, tmp_path / "empty") / "config.json").is_file()
+
+
+def test_a_folder_with_something_else_is_never_written_over(tmp_path, monkeypatch):
+    found = bundled_copy(tmp_path)
+    out = copy_model(found, tmp_path / "model")
+    (out / "model.safetensors").write_text("mine")
+    with pytest.raises(InputError, match="is not empty and holds something other than zoo/afar; give another folder"):
+        copy_model(found, out)
+    assert (out / "model.safetensors").read_text() == "mine"
+    with pytest.raises(InputError, match="is a file"):
+        copy_model(found, out / "model.safetensors")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(InputError, match="cannot be written: No space left on device; choose another place"):
+        copy_model(found, tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["cache", "model"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -184,7 +185,11 @@ def test_single_and_index_together_are_ambiguous(saved):
 
 
 @pytest.mark.parametrize(
-    "name", ["../other/model.safetensors", "/etc/model.safetensors", "sub/model.safetensors", "..", "a.bin", 3]
+    "name",
+    [
+        *("../other/model.safetensors", "/etc/model.safetensors", "sub/model.safetensors", "..", "a.bin", 3),
+        *("..\\model.safetensors", "C:model.safetensors", ".safetensors", "a\nb.safetensors", "model.safetensors/"),
+    ],
 )
 def test_an_index_never_leads_out_of_its_folder(saved, name):
     (saved / "model.safetensors").rename(saved.parent / "model.safetensors")
@@ -197,6 +202,21 @@ def test_an_index_without_weights_is_refused(saved, index):
     (saved / "model.safetensors").unlink()
     (saved / "model.safetensors.index.json").write_text(index)
     assert "index.json names no weights" in refusal(saved)
+
+
+def test_an_index_of_too_many_shards_is_refused(saved):
+    (saved / "model.safetensors").unlink()
+    listed = {f"w{number}": f"model-{number}.safetensors" for number in range(1001)}
+    (saved / "model.safetensors.index.json").write_text(json.dumps({"weight_map": listed}))
+    assert "names 1001 shards, more than the 1000 that are read" in refusal(saved)
+
+
+def test_a_long_header_is_refused_before_anything_reads_it(saved, monkeypatch):
+    with (saved / "model.safetensors").open("wb") as file:
+        file.write(struct.pack("<Q", 16_000_001) + b"{")
+        file.truncate(20_000_000)
+    monkeypatch.setattr("affectzoo.model.checkpoint.load_file", lambda _: pytest.fail("read"))
+    assert "(its header would be 16000001 bytes, more than the 16000000 bytes that are read)" in refusal(saved)
 
 
 def test_an_index_with_unhashable_names_is_refused(saved):
@@ -214,6 +234,10 @@ def test_a_lacking_shard_and_a_tensor_in_two_shards_are_named(tmp_path, monkeypa
     assert f"tensor '{next(iter(tensors))}' stands in several shards" in refusal(folder)
     second.unlink()
     assert f"lacks the shard {second.name}" in refusal(folder)
+
+
+def with_record(monkeypatch, *records: PluginRecord) -> None:
+    monkeypatch.setattr(registry(), "records", [*registry().records, *records])
 
 
 class Exploit:
@@ -265,13 +289,30 @@ def test_a_truncated_weights_file_is_named(saved, kept):
         ("", "is not valid JSON"),
         ("{", "is not valid JSON"),
         ("\ufeff{}", "is not valid JSON"),
-        ("[" * 100_000, "is not valid JSON"),
+        ("[" * 100_000, "is nested deeper than 64 levels and is not read"),
+        ('{"a": ' * 100_000, "is nested deeper than 64 levels and is not read"),
+        ('{"a": "' + "[" * 100 + '"}', "has no 'streams'"),
+        ('{"a": "\\"' + "[" * 100 + '"}', "has no 'streams'"),
+        ('"\\"' + '\\"[' * 900_000, "is not valid JSON"),
         ('{"streams": ' + "9" * 5000 + "}", "is not valid JSON"),
         ("[]", "has no 'streams'"),
         ('{"model_type": "wav2vec2", "architectures": ["Wav2Vec2Model"]}', "is not an affectzoo configuration"),
         (" " * 4_000_001, "is larger than 4000000 bytes and is not read"),
     ],
-    ids=["empty", "cut", "BOM", "deep", "long number", "list", "transformers", "huge"],
+    ids=[
+        "empty",
+        "cut",
+        "BOM",
+        "deep",
+        "deep objects",
+        "brackets in text",
+        "brackets after a quote",
+        "endless text",
+        "long number",
+        "list",
+        "transformers",
+        "huge",
+    ],
 )
 def test_a_config_that_is_none_is_named(saved, text, says):
     (saved / "config.json").write_text(text, encoding="utf-8")
@@ -283,18 +324,26 @@ def test_a_config_that_is_not_text_is_named(saved):
     assert "config.json is not valid JSON" in refusal(saved)
 
 
-@pytest.mark.parametrize("depth", [300, 900])
-def test_deeply_nested_component_config_is_one_short_sentence(saved, depth):
+def test_a_nested_component_config_is_measured_before_anything_recurses_into_it(saved, monkeypatch):
     nested: list = []
-    for _ in range(depth):
+    for _ in range(70):
         nested = [nested]
     edit_config(saved, lambda config: config["fusion"]["config"].update(width=nested))
-    assert "fusion.config.width" in refusal(saved, ConfigError)
+    monkeypatch.setattr("json.loads", lambda *_: pytest.fail("parsed"))
+    assert "config.json is nested deeper than 64 levels" in refusal(saved)
+    monkeypatch.undo()
+    for _ in range(20):
+        nested = nested[0]
+    edit_config(saved, lambda config: config["fusion"]["config"].update(width=nested))
+    assert "fusion 'toy-sum' of session could not be built" in refusal(saved, ConfigError)
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
+        (lambda c: c.update(auto_map={"AutoModel": "modeling.Mine"}), "unknown key 'auto_map'"),
+        (lambda c: c["fusion"].update(target="os:system"), "unknown key 'fusion.target'"),
+        (lambda c: c["fusion"]["config"].update(trust_remote_code=True), "unknown key 'trust_remote_code'"),
         (lambda c: c.update(fussion=None), "unknown key 'fussion'; did you mean 'fusion'?"),
         (
             lambda c: c["streams"]["audio"]["input"].update(n_mel=3),
@@ -336,20 +385,62 @@ def test_an_absent_distribution_is_named_with_the_line_that_installs_it(saved):
     assert "pip install affect-extras==2.1" in sentence
 
 
-def test_a_blocked_distribution_says_so_and_not_install(saved, monkeypatch):
-    record = PluginRecord("extras", "affect-extras", "2.1", "blocked", "named in AFFECTZOO_PLUGINS_BLOCK")
-    monkeypatch.setattr(registry(), "records", [*registry().records, record])
+@pytest.mark.parametrize("name", ["extras; touch exploited", "$(id)", "--index-url=http://x", "a b", "extras\ntouch"])
+def test_no_word_of_a_file_becomes_part_of_a_command(saved, name):
+    edit_config(saved, lambda c: c["fusion"].update(distribution=name, version="2.1"))
+    sentence = refusal(saved, PluginError)
+    assert "which is not the name of a distribution" in sentence
+    assert "pip" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ("named in AFFECTZOO_PLUGINS_BLOCK", "unset AFFECTZOO_PLUGINS_BLOCK, or change it"),
+        ("not named in AFFECTZOO_PLUGINS", "unset AFFECTZOO_PLUGINS, or change it"),
+    ],
+)
+def test_a_blocked_distribution_names_the_variable_and_not_install(saved, monkeypatch, error, says):
+    with_record(monkeypatch, PluginRecord("extras", "affect-extras", "2.1", "blocked", error))
     edit_config(saved, lambda c: c["fusion"].update(distribution="affect-extras", version="2.1"))
     sentence = refusal(saved, PluginError)
-    assert "is installed but blocked: named in AFFECTZOO_PLUGINS_BLOCK" in sentence
+    assert f"is installed but blocked: {error}; {says}" in sentence
     assert "pip install" not in sentence
 
 
-def test_a_distribution_that_lost_the_component_names_both_versions(saved, monkeypatch):
-    monkeypatch.setattr(registry(), "records", [*registry().records, PluginRecord("extras", "affect-extras", "3.0")])
+def test_a_broken_distribution_says_with_what(saved, monkeypatch):
+    failed = PluginRecord("broken", "affect-extras", "2.1", "failed", "ImportError: no module\nnamed 'x'")
+    with_record(monkeypatch, PluginRecord("whole", "affect-extras", "2.1"), failed)
     edit_config(saved, lambda c: c["fusion"].update(distribution="affect-extras", version="2.1"))
     sentence = refusal(saved, PluginError)
-    assert "of affect-extras==2.1; the installed affect-extras 3.0 does not provide it" in sentence
+    assert "affect-extras 2.1 is installed but broken: ImportError: no module named 'x'; mend it" in sentence
+
+
+@pytest.mark.parametrize(
+    ("installed", "says"),
+    [
+        ("1.9", "the installed affect-extras 1.9 is too old: pip install affect-extras==2.1"),
+        ("2.0rc1", "the installed affect-extras 2.0rc1 is too old: pip install affect-extras==2.1"),
+        ("3.0", "the installed affect-extras 3.0 does not provide it: pip install affect-extras==2.1"),
+        ("local", "the installed affect-extras local does not provide it"),
+    ],
+)
+def test_a_distribution_without_the_component_names_both_versions(saved, monkeypatch, installed, says):
+    with_record(monkeypatch, PluginRecord("extras", "affect-extras", installed))
+    edit_config(saved, lambda c: c["fusion"].update(distribution="affect-extras", version="2.1"))
+    assert says in refusal(saved, PluginError)
+
+
+def test_an_older_plugin_that_refuses_a_newer_key_is_too_old_and_a_newer_one_is_not(saved, monkeypatch):
+    entry = replace(registry().find("fusion", "toy-sum"), distribution="affect-extras", version="1.9")
+    monkeypatch.setitem(registry()._entries, "fusion", [entry])
+    fusion = {"distribution": "affect-extras", "version": "2.1"}
+    edit_config(saved, lambda c: c["fusion"].update(fusion, config={"width": 7, "gate": True}))
+    sentence = refusal(saved, PluginError)
+    assert "the installed affect-extras 1.9 is too old: pip install affect-extras==2.1" in sentence
+    assert "unknown key 'gate'" in sentence
+    edit_config(saved, lambda c: c["fusion"].update(version="1.9"))
+    assert "unknown key 'gate'" in refusal(saved, ConfigError)
 
 
 def test_a_session_component_that_is_not_registered_says_how_to_register_it(saved):

@@ -136,3 +136,19 @@ def test_boxes_over_the_edge_do_no_harm(box, size):
         painter = Painter(timeline, *size)
         for time_s in (0.5, 1.5):
             assert painter.paint(np.zeros((size[1], size[0], 3), np.uint8), time_s).shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize(("values", "bars", "dots"), [((0.5, -0.2, np.nan), 2, True), ((np.nan, -0.2, 0.1), 2, False)])
+def test_what_one_model_alone_lacks_hides_nothing_else(monkeypatch, values, bars, dots):
+    # A combined timeline: at the second row the third target's model was given nothing.
+    targets = (*VALENCE_AROUSAL, TargetConfig.parse("dominance"))
+    timeline = Timeline.from_rows([row(0, values=(0.5, -0.2, 0.1)), row(1, values=values)], targets=targets)
+    painter = Painter(timeline, 320, 240)
+    written = []
+    monkeypatch.setattr(painter, "_text", lambda *given: written.append(given[1]))
+    painter.paint(np.zeros((240, 320, 3), np.uint8), 1.5)
+    assert len([text for text in written if text in timeline.columns]) == bars
+    spots = [path.values_at(1.5) for path in painter._paths]
+    assert (painter._spot(spots[0], (100, 100), 40) is not None) == dots
+    # Towards the row before, which has all, only what both have glides.
+    assert np.isnan(painter._paths[0].values_at(1.2)).sum() == 1

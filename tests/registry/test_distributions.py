@@ -102,7 +102,7 @@ def test_good_and_bad_distributions_side_by_side(site):
         assert seen["records"][name][2] == "failed"
         assert cause in seen["records"][name][3]
         assert sum(f"of {name} 1.5 was not loaded" in warning for warning in seen["warnings"]) == 1
-    assert len(seen["warnings"]) == len(causes)
+    assert len(seen["warnings"]) == len(causes), seen["warnings"]
     assert {"extra-sum", "nameless-sum"} <= set(seen["fusions"])
     assert {"tcn", "bilstm", "gru"} <= set(seen["temporals"])
     assert "torch" not in seen["modules"]

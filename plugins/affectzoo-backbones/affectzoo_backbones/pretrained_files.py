@@ -8,17 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 
-from affectzoo.errors import CheckpointError, ConfigError, DownloadError
-from affectzoo_backbones.messages import one_line
+from affectzoo import hub_errors
+from affectzoo.errors import CheckpointError, ConfigError
 
 
 @dataclass(frozen=True)
@@ -38,11 +31,11 @@ class Source:
             path = Path(self.location, name)
             return _load_json(path) if path.is_file() else None
         try:
-            return _load_json(Path(hf_hub_download(self.location, name, revision=self.revision)))
+            with hub_errors(f"{self.location}@{self.revision}"):
+                path = Path(hf_hub_download(self.location, name, revision=self.revision))
         except EntryNotFoundError:
             return None
-        except OSError as error:
-            raise DownloadError(f"{name} of {self.location} cannot be fetched: {one_line(error)}") from error
+        return _load_json(path)
 
 
 def locate(weights: str) -> Source:
@@ -61,23 +54,14 @@ def locate(weights: str) -> Source:
         return Source(weights, None)
     repository, _, revision = weights.partition("@")
     try:
-        path = Path(hf_hub_download(repository, "config.json", revision=revision or None))
+        with hub_errors(weights):
+            path = Path(hf_hub_download(repository, "config.json", revision=revision or None))
     except HFValidationError as error:
         raise ConfigError(f"weights={weights!r} is neither a folder nor a Hub id of the form org/name[@revision]") from error
-    except GatedRepoError as error:
-        raise DownloadError(f"{repository} is gated: accept its terms on the Hub and log in with `hf auth login`") from error
-    except RepositoryNotFoundError as error:
-        raise DownloadError(f"the Hub has no repository {repository!r} that you may read") from error
-    except RevisionNotFoundError as error:
-        raise DownloadError(f"{repository} has no revision {revision!r} on the Hub") from error
-    except LocalEntryNotFoundError as error:
-        raise DownloadError(
-            f"the Hub cannot be reached and {weights} is not in the local cache; check the connection, or name a local folder"
-        ) from error
+    except LocalEntryNotFoundError:
+        raise
     except EntryNotFoundError as error:
         raise CheckpointError(f"{weights} holds no config.json: it is not a transformers checkpoint") from error
-    except OSError as error:
-        raise DownloadError(f"{weights} cannot be fetched from the Hub: {one_line(error)}") from error
     # The cache keeps files under snapshots/<commit>/.
     return Source(repository, path.parent.name)
 

@@ -1,4 +1,4 @@
-"""A perceptron on signals: sensor channels over time, or one row of features that somebody extracted."""
+"""Backbones on signals, that is sensor channels over time, or one row of features that somebody extracted."""
 
 from __future__ import annotations
 
@@ -54,11 +54,7 @@ class SignalMLP(Backbone):
         Raises:
             InputError: another shape, or integers.
         """
-        wanted = [self.declared.samples, self.declared.channels]
-        if x.ndim != 3 or list(x.shape[1:]) != wanted:
-            raise InputError(f"signals must be [N, {wanted[0]}, {wanted[1]}], not {list(x.shape)}")
-        if not x.is_floating_point():
-            raise InputError(f"a backbone takes floating-point signals, not {x.dtype}")
+        _check_signals(x, self.declared)
         flat = self._standardised(x).flatten(1)
         if self._checkpointed and self.training:
             return checkpoint(self.layers, flat, use_reentrant=False)  # pyright: ignore[reportReturnType]
@@ -73,3 +69,42 @@ class SignalMLP(Backbone):
         else:
             by_channel = norm(by_channel)
         return by_channel.transpose(1, 2)
+
+
+class Features(Backbone):
+    """Features that another network gave, passed on unchanged: `[N, 1, D] -> [N, D]`. It has no weights.
+
+    For models whose backbones are not part of them: the stream takes what was extracted elsewhere.
+
+    Args:
+        channels: D.
+
+    Raises:
+        ConfigError: D under 1.
+    """
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        self.input = self.declared = SignalInput.parse({"channels": channels, "samples": 1}, where="features")
+        self.feature_dim = channels
+
+    def checkpoint_activations(self) -> None:
+        """Nothing is computed, so nothing is computed again."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, 1, D] -> [N, D]`.
+
+        Raises:
+            InputError: another shape, or integers.
+        """
+        _check_signals(x, self.declared)
+        return x.squeeze(1)
+
+
+def _check_signals(x: Tensor, wanted: SignalInput) -> None:
+    """Raise `InputError` unless `x` is float `[N, T, C]` as declared."""
+    shape = [wanted.samples, wanted.channels]
+    if x.ndim != 3 or list(x.shape[1:]) != shape:
+        raise InputError(f"signals must be [N, {shape[0]}, {shape[1]}], not {list(x.shape)}")
+    if not x.is_floating_point():
+        raise InputError(f"a backbone takes floating-point signals, not {x.dtype}")

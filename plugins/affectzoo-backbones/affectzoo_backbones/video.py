@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from torchvision.models import get_model, get_model_weights
 
 from affectzoo import Backbone, FramesInput, count_batches_once
-from affectzoo.errors import DownloadError
+from affectzoo.errors import ConfigError, DownloadError
 from affectzoo_backbones.inputs import check_frames
 
 #: Statistics of the Kinetics frames that torchvision's video weights were trained with (its VideoClassification preset).
@@ -64,6 +65,10 @@ class VideoResNet(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         """`[N, 3, T, H, W] -> [N, 512]`, averaged over what is left of T, H and W; any size will do."""
         check_frames(x, self.declared)
+        return self._encode(x)
+
+    def _encode(self, x: Tensor) -> Tensor:
+        """Features `[N, 512]` of as many channels as the stem takes."""
         network: Any = self.network
         for part in chain([network.stem], network.layer1, network.layer2, network.layer3, network.layer4):
             x = checkpoint(part, x, use_reentrant=False) if self.recomputes and self.training else part(x)
@@ -71,9 +76,60 @@ class VideoResNet(Backbone):
 
 
 class R2Plus1D18(VideoResNet):
-    """R(2+1)D-18: every 3D convolution is a spatial one followed by a temporal one. The visual backbone of JCA."""
+    """R(2+1)D-18: every 3D convolution is a spatial one followed by a temporal one. The visual backbone of JCA.
+
+    Args:
+        fourth_channel: build the stem for RGB and a fourth channel, such as a drawing of the facial landmarks (Kuhnke et al.
+            2020, arXiv 2002.03399). Input with three channels is given a fourth that holds this constant throughout, in
+            normalised units; input with four is taken as it is. With `pretrained`, its weights start at zero. None: RGB.
+
+    The others as in `VideoResNet`.
+    """
 
     architecture = "r2plus1d_18"
+
+    def __init__(
+        self,
+        *,
+        frames: int = 8,
+        image_size: int = 112,
+        pretrained: bool = False,
+        margin: float = 0.2,
+        fourth_channel: float | None = None,
+    ) -> None:
+        super().__init__(frames=frames, image_size=image_size, pretrained=pretrained, margin=margin)
+        self.fourth_channel = fourth_channel
+        self.saved_config = {**(self.saved_config or {}), "fourth_channel": fourth_channel}
+        if fourth_channel is not None:
+            if isinstance(fourth_channel, bool) or not isinstance(fourth_channel, int | float):
+                raise ConfigError(f"r2plus1d_18: fourth_channel must be a number or null, not {fourth_channel!r}")
+            stem: Any = self.network.stem
+            stem[0] = _with_fourth_channel(stem[0], keep=pretrained)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, 3, T, H, W]`, with a fourth channel also `[N, 4, T, H, W]`, to `[N, 512]`; any size will do."""
+        if self.fourth_channel is None:
+            return super().forward(x)
+        has_it = x.ndim == 5 and x.shape[1] == 4
+        check_frames(x[:, :3] if has_it else x, self.declared)
+        return self._encode(x if has_it else functional.pad(x, (0, 0, 0, 0, 0, 0, 0, 1), value=self.fourth_channel))
+
+
+def _with_fourth_channel(convolution: nn.Conv3d, *, keep: bool) -> nn.Conv3d:
+    """The stem's first convolution for four channels; with `keep`, the weights of the first three and zeros."""
+    wider = nn.Conv3d(
+        4,
+        convolution.out_channels,
+        convolution.kernel_size,  # pyright: ignore[reportArgumentType]
+        stride=convolution.stride,  # pyright: ignore[reportArgumentType]
+        padding=convolution.padding,  # pyright: ignore[reportArgumentType]
+        bias=False,
+    )
+    if keep:
+        with torch.no_grad():
+            wider.weight[:, :3] = convolution.weight
+            wider.weight[:, 3:] = 0.0
+    return wider
 
 
 class R3D18(VideoResNet):

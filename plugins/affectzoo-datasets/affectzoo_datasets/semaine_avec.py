@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from affectzoo import Clip, Corpus, DatasetCard, Protocol, Signal, TargetConfig, Track, unusable
+from affectzoo import Clip, Corpus, DatasetCard, Protocol, Signal, TargetConfig, Track, read_pickle, unusable
 from affectzoo.errors import ConfigError, DataError
-from affectzoo_datasets.restricted_pickle import load_pickle
 
 #: In the order of the files: AVEC_features_1.pkl is valence.
 TARGETS = (
@@ -161,7 +160,7 @@ class SemaineAvec(Corpus):
 
 def _content(path: Path) -> _Content:
     """Raises DataError: the file does not hold the nine parts."""
-    given = load_pickle(path)
+    given = read_pickle(path)
     if not isinstance(given, tuple | list) or len(given) != _PARTS:
         raise DataError(f"{path} does not hold the {_PARTS} parts videoIDs to testVid; fetch it again")
     _ids, speakers, labels, text, audio, visual, _sentences, train, test = given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from affectzoo import FusionSpec, hookimpl
+from affectzoo import FusionSpec, ImporterSpec, hookimpl
 
 
 @hookimpl
@@ -53,5 +53,22 @@ def affectzoo_fusions() -> list[FusionSpec]:
             "Recognition, arXiv:2304.07958",
             licence="Apache-2.0",
             target="affectzoo_fusion.recursive_joint_cross_attention:RecursiveJointCrossAttention",
+        ),
+    ]
+
+
+@hookimpl
+def affectzoo_importers() -> list[ImporterSpec]:
+    """The released fusion of the JCA paper."""
+    return [
+        ImporterSpec(
+            name="jca-tbiom",
+            summary="JCA's released fusion: valence and arousal from audio and visual features",
+            paper="Praveen et al. 2023, Audio-Visual Fusion for Emotion Recognition in the Valence-Arousal Space Using Joint "
+            "Cross-Attention, IEEE T-BIOM, arXiv:2209.09068",
+            licence="Apache-2.0",
+            reads="jointcam_model.pt of praveena2j/Joint-Cross-Attention-for-Audio-Visual-Fusion; backbones=FOLDER adds an "
+            "imported TSAV checkpoint",
+            target="affectzoo_fusion.importers:convert",
         ),
     ]

@@ -159,8 +159,8 @@ def test_a_folder_without_a_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("raised", "message"),
     [
-        (LocalEntryNotFoundError("offline"), "the Hub cannot be reached and org/model is not in the local cache"),
-        (OSError("connection reset"), "org/model cannot be fetched from the Hub: connection reset"),
+        (LocalEntryNotFoundError("offline"), "org/model is not cached and the Hub cannot be reached"),
+        (OSError("connection reset"), "org/model could not be fetched from the Hub: OSError: connection reset"),
     ],
 )
 def test_an_unreachable_hub_is_one_sentence(monkeypatch, raised, message):

@@ -187,24 +187,6 @@ def test_the_environment_before_a_stop_is_kept(start, tmp_path):
     assert all("earlier" not in earlier for earlier in found["earlier"])
 
 
-@pytest.mark.parametrize(
-    ("word", "expected"),
-    [
-        ("train.lr=3e-4", "train.lr=3e-4"),
-        ("recipes/e.yaml", "recipes/e.yaml"),
-        ("init=org/repo@main", "init=org/repo@main"),
-        ("~ann/e.yaml", "e.yaml"),
-        ("~/runs/", "runs"),
-        (r"output=C:\Users\ann\runs", "output=runs"),
-        ('data.config={"folder": "/home/ann/x", "n": 1}', 'data.config={"folder": "x", "n": 1}'),
-        ("data.config={folder: /home/ann/x}", "data.config={folder: x}"),
-        ("https://host/a", "https://host/a"),
-    ],
-)
-def test_absolute_paths_lose_their_folders(word, expected):
-    assert environment.without_folders(word) == expected
-
-
 def test_git_is_asked_where_the_run_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -1,0 +1,98 @@
+"""Which tensors of a checkpoint are the weights, and what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from affectzoo.pickles.tensors import StoredTensor
+from affectzoo.pickles.values import Holder, Refused, kind_of, shown
+
+#: Where training checkpoints keep the weights; the first that holds tensors is taken.
+WEIGHT_KEYS = ("state_dict", "model_state_dict", "model", "net", "ema")
+
+#: Mappings that are looked through one in another; each has five keys to try.
+_MAX_NESTED = 4
+
+#: No network is deeper, or has more modules; a file that repeats itself could have any number.
+_MAX_DEPTH = 64
+_MAX_MODULES = 100_000
+
+_LISTED = 12
+
+Found = dict[str, StoredTensor | np.ndarray]
+
+
+def weights_of(value: Any) -> Found:
+    """Name -> tensor of a mapping, of a module, or of one that stands in a mapping under one of `WEIGHT_KEYS`.
+
+    Raises:
+        Refused: there are no tensors; says what there is.
+    """
+    found = _weights(value, depth=0)
+    if not found:
+        raise Refused(f"it holds no weights but {_listing(value)}; a mapping of names to tensors or a module is needed")
+    if all(name.startswith("module.") for name in found):
+        return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    return found
+
+
+def _weights(value: Any, depth: int) -> Found:
+    if isinstance(value, Holder):
+        return dict(_of_module(value))
+    if not isinstance(value, dict) or depth > _MAX_NESTED:
+        return {}
+    for key in WEIGHT_KEYS:
+        if isinstance(value.get(key), dict | Holder) and (found := _weights(value[key], depth + 1)):
+            return found
+    return {name: tensor for name, tensor in value.items() if isinstance(name, str) and _is_tensor(tensor)}
+
+
+def _of_module(root: Holder) -> Iterator[tuple[str, StoredTensor | np.ndarray]]:
+    """As `state_dict()` of the module would name them: its parameters, its persistent buffers, its modules'."""
+    waiting = [("", root, 0)]
+    visited = 0
+    while waiting:
+        prefix, module, depth = waiting.pop()
+        visited += 1
+        if depth > _MAX_DEPTH or visited > _MAX_MODULES:
+            raise Refused(f"its modules are nested deeper than {_MAX_DEPTH}, or are more than {_MAX_MODULES}")
+        passing = _part(module, "_non_persistent_buffers_set", set)
+        own = {
+            **_part(module, "_parameters", dict),
+            **{name: buffer for name, buffer in _part(module, "_buffers", dict).items() if name not in passing},
+        }
+        for name, tensor in own.items():
+            if tensor is None:
+                continue
+            if not isinstance(name, str) or not _is_tensor(tensor):
+                raise Refused(f"{module.kind} has {shown(str(name))!r} for a parameter, which is {kind_of(tensor)}")
+            yield prefix + name, tensor
+        children = _part(module, "_modules", dict).items()
+        for name, child in reversed(children):
+            if child is None:
+                continue
+            if not isinstance(name, str) or not isinstance(child, Holder):
+                raise Refused(f"{module.kind} has {shown(str(name))!r} for a module, which is {kind_of(child)}")
+            waiting.append((f"{prefix}{name}.", child, depth + 1))
+
+
+def _part(module: Holder, name: str, kind: type[Any]) -> Any:
+    part = module.state.get(name) if isinstance(module.state, dict) else None
+    return part if isinstance(part, kind) else kind()
+
+
+def _is_tensor(value: Any) -> bool:
+    # Of numpy's numbers, torch has all but the long doubles.
+    return isinstance(value, StoredTensor) or (isinstance(value, np.ndarray) and value.dtype.char in "?bhilqBHILQefdFD")
+
+
+def _listing(value: Any) -> str:
+    """What stands in a file, in half a sentence."""
+    if not isinstance(value, dict):
+        return kind_of(value)
+    listed = [f"{shown(str(key), 40)} ({kind_of(item)})" for key, item in list(value.items())[:_LISTED]]
+    more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""
+    return ", ".join(listed) + more if listed else "an empty mapping"

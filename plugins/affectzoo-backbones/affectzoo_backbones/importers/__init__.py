@@ -1,0 +1,1 @@
+"""Public checkpoints whose networks are backbones of this plugin, as affectzoo models."""
