@@ -129,6 +129,7 @@ def metadata(
             metric_type=_metric_type(row, key, targets),
             metric_name=f"{row.metric}: {key}" + (" (as published)" if row.reported_by else ""),
             metric_value=value.mean,
+            source_url=row.reported_by if row.reported_by.startswith("https://") else None,
         )
         for row in metrics
         for key, value in row.values.items()

@@ -82,7 +82,7 @@ def numbers(row: Metric) -> str:
 def metrics_table(metrics: Iterable[Metric]) -> str:
     """A row for each set of numbers, with what they were measured on and how to get them again."""
     rows = [(row.metric, numbers(row), _measured_on(row), _origin(row)) for row in metrics]
-    return table(("metric", "mean (sd)", "measured on", "reproduced by"), rows)
+    return table(("metric", "mean (sd)", "measured on", "source"), rows)
 
 
 def _measured_on(row: Metric) -> str:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -11,16 +15,31 @@ def main() -> None:
     from affectzoo.cli.console import complain
     from affectzoo.errors import AffectzooError
 
-    try:
-        app()
-    except AffectzooError as error:
-        if "--debug" in sys.argv:
-            raise
-        complain(str(error))
-        sys.exit(2)
-    except KeyboardInterrupt:
-        complain("interrupted")
-        sys.exit(130)
+    with warnings.catch_warnings():
+        warnings.showwarning = _with_our_warnings_as_sentences(warnings.showwarning)
+        try:
+            app()
+        except AffectzooError as error:
+            if "--debug" in sys.argv:
+                raise
+            complain(str(error))
+            sys.exit(2)
+        except KeyboardInterrupt:
+            complain("interrupted")
+            sys.exit(130)
+
+
+def _with_our_warnings_as_sentences(usual: Callable[..., None]) -> Callable[..., None]:
+    """What affectzoo warns of is meant for its user: no place in the code, no line of it."""
+    from affectzoo.cli.console import remark
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any) -> None:
+        if Path(filename).is_relative_to(Path(__file__).parents[1]):
+            remark(f"Note: {message}")
+        else:
+            usual(message, category, filename, *rest)
+
+    return show
 
 
 if __name__ == "__main__":

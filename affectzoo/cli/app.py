@@ -15,6 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode="markdown",  # in rich's own markup, [@revision] is a tag and vanishes
 )
 
 Plot = Annotated[bool, typer.Option("--plot", help="Also write a PNG: curves over time and the circumplex.")]
@@ -141,7 +142,9 @@ def import_command(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value of the importer's own options.")] = None,
     out: Annotated[Path, typer.Option(help="The model folder to write; absent or empty.")] = Path("out/imported"),
     name: Annotated[str | None, typer.Option(help="How its card calls the model; the folder's name.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16; the checkpoint's where left out.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, float16 or bfloat16; float32 unless the importer says otherwise.")
+    ] = None,
     digest: Annotated[str, typer.Option(help="git:... or sha256:... of a single file, checked before it is read.")] = "",
 ) -> None:
     """Turn somebody else's checkpoint into a model folder; nothing of it is run."""

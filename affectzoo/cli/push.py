@@ -52,4 +52,4 @@ def push_folder(
 
 
 def _tell(label: str, text: str) -> None:
-    out.print(f"{label + ':':<18}{text}", markup=False, soft_wrap=True)
+    out.print(f"{label + ':':<19}{text}", markup=False, soft_wrap=True)

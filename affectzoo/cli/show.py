@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from affectzoo.cli.console import out
 from affectzoo.errors import InputError
@@ -43,32 +45,40 @@ def _grouped(kind: str, rows: list[tuple[str, Entry]]) -> dict[str, list[tuple[s
 
 
 def _print_rows(title: str, rows: list[tuple[str, Entry]]) -> None:
-    models = isinstance(rows[0][1].spec, ModelSpec)
     out.print(f"[bold]{title}[/bold]")
-    table = Table(box=None, show_header=models, padding=(0, 2, 0, 0), header_style="dim")
-    columns = ("name", "targets", "size", "licence", "summary") if models else ("name", "provided by", "summary")
-    for column in columns:
+    if title.startswith("models"):
+        _print_models(rows)
+    else:
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         # A name is there to be copied: whatever the width of the terminal, it is shown whole.
-        least = max(len(label) for label, _ in rows) if column == "name" else None
-        table.add_column(column, min_width=least, no_wrap=column == "name", style="cyan" if column == "name" else None)
-    for label, entry in rows:
-        spec = entry.spec
-        if isinstance(spec, ModelSpec):
-            size = f"{spec.size_mb:,.1f} MB" if spec.size_mb else ""
-            cells = (", ".join(spec.targets), size, spec.licence, spec.summary)
-        else:
-            cells = (entry.provider, spec.summary)
-        # What plugins say may hold brackets, which are markup here.
-        table.add_row(*map(escape, (label, *cells)))
-    out.print(table)
+        table.add_column("name", min_width=max(len(label) for label, _ in rows), no_wrap=True, style="cyan")
+        for label, entry in rows:
+            # What plugins say may hold brackets, which are markup here.
+            table.add_row(*map(escape, (label, entry.provider, entry.spec.summary)))
+        out.print(table)
     out.print()
 
 
-def show_info(name: str) -> None:
-    """Print the description of one name."""
-    from affectzoo.hub.describe import info
+def _print_models(rows: list[tuple[str, Entry]]) -> None:
+    """A line of facts for each, never cut, and its summary under it, since no terminal is as wide as both."""
+    facts = [("name", "size", "licence", "targets")]
+    for label, entry in rows:
+        assert isinstance(entry.spec, ModelSpec)
+        size = f"{entry.spec.size_mb:,.1f} MB" if entry.spec.size_mb else ""
+        facts.append((label, size, entry.spec.licence, ", ".join(entry.spec.targets)))
+    widths = [max(map(len, column)) for column in zip(*facts, strict=True)]
+    lines = ["  ".join(map(str.ljust, cells, widths)).rstrip() for cells in facts]
+    out.print(lines[0], style="dim", markup=False, soft_wrap=True)
+    for line, (_, entry) in zip(lines[1:], rows, strict=True):
+        out.print(line, style="cyan", markup=False, soft_wrap=True)
+        out.print(Padding(Text(entry.spec.summary), (0, 0, 0, 4), expand=False))
 
-    out.print(str(info(name)), markup=False, soft_wrap=True)
+
+def show_info(name: str) -> None:
+    """Print the description of everything of that name."""
+    from affectzoo.hub.describe import info_of_all
+
+    out.print("\n\n".join(map(str, info_of_all(name))), markup=False, soft_wrap=True)
 
 
 def show_plugins() -> None:

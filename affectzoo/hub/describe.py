@@ -49,7 +49,7 @@ def list_models() -> list[str]:
 
 
 def info(name: str, *, kind: str | None = None) -> Description:
-    """Describe a model or component by name, of any kind or of the given one (`backbone`, `block`, ...).
+    """Describe a model or component by name, of the given kind (`backbone`, `block`, ...) or of the first that has it.
 
     Raises:
         UnknownNameError: nothing, or nothing of that kind, is called so.
@@ -57,8 +57,19 @@ def info(name: str, *, kind: str | None = None) -> Description:
     """
     if kind is not None and kind not in KINDS:
         raise InputError(f"there is no kind {kind!r}; kinds are {', '.join(KINDS)}")
-    if kind is not None:
-        return _describe(registry().find(kind, name))
+    return _describe(_called(name)[0] if kind is None else registry().find(kind, name))
+
+
+def info_of_all(name: str) -> list[Description]:
+    """Describe everything of that name: a model may be called like the importer that makes it.
+
+    Raises:
+        UnknownNameError: nothing is called so.
+    """
+    return [_describe(entry) for entry in _called(name)]
+
+
+def _called(name: str) -> list[Entry]:
     found: list[Entry] = []
     for kind in KINDS:
         try:
@@ -68,7 +79,7 @@ def info(name: str, *, kind: str | None = None) -> Description:
     if not found:
         known = sorted({n for kind in KINDS for n in registry().names(kind)})
         raise UnknownNameError(f"nothing is called {name!r}.{suggestion(name, known)} `affectzoo list` names everything.")
-    return _describe(found[0])
+    return found
 
 
 def _describe(entry: Entry) -> Description:

@@ -87,7 +87,7 @@ def bundle_of(folder: Path, name: str, *, tags: Sequence[str] = (), licence: str
     if (place / CARD_FILE).is_file():
         if tags or licence:
             raise InputError(f"{place / CARD_FILE} is the card: write tags and licence into it, or remove it")
-        card = (place / CARD_FILE).read_text(encoding="utf-8")
+        card = _read_card(place / CARD_FILE)
         remarks = ()
     else:
         card, remarks = _card(model, run, name, tags, licence)
@@ -96,6 +96,13 @@ def bundle_of(folder: Path, name: str, *, tags: Sequence[str] = (), licence: str
     if run is not None:
         files[TRAINING_FILE] = (json.dumps(run.settings(), indent=2) + "\n").encode()
     return Bundle(files, remarks)
+
+
+def _read_card(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as UTF-8 text ({error}); save it as such, or remove it") from error
 
 
 def _card(

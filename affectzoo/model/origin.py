@@ -10,8 +10,7 @@ from affectzoo.cards.readme import Said, read_readme
 from affectzoo.errors import UnknownNameError
 from affectzoo.registry import ModelSpec, registry
 
-#: `org/name`, a revision, and the commit that it was.
-_ON_THE_HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?( \((?P<commit>[0-9a-f]{40})\))?")
+_ON_THE_HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
 
 @dataclass(frozen=True)
@@ -40,16 +39,23 @@ class Origin:
         return [*notes, f"Of {self.name} it is said: {self.caution}"] if self.caution else notes
 
 
-def origin_of(name: str, commit: str = "") -> Origin | None:
+def origin_of(name: str) -> Origin | None:
     """What is known of a model by its name in the zoo or on the Hub, without asking the network; None for anything else."""
+    if (known := zoo_origin(name)) is not None:
+        return known
+    found = _ON_THE_HUB.fullmatch(name)
+    if found is None:
+        return None
+    said = _said(found["repo"], found["revision"])
+    return Origin(name, said.licence, said.caution)
+
+
+def zoo_origin(name: str) -> Origin | None:
+    """The same of a name in the zoo alone."""
     try:
         spec = registry().find("model", name).spec
     except UnknownNameError:
-        found = _ON_THE_HUB.fullmatch(name)
-        if found is None:
-            return None
-        said = _said(found["repo"], commit or found["commit"] or found["revision"])
-        return Origin(name, said.licence, said.caution)
+        return None
     assert isinstance(spec, ModelSpec)
     return Origin(spec.name, spec.licence, spec.caution)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from affectzoo.cards.model_card import model_card
 from affectzoo.cards.validate import validate_readme
 from affectzoo.errors import CheckpointError, ConfigError, InputError
-from affectzoo.model.origin import origin_of
+from affectzoo.model.origin import Origin, zoo_origin
 from affectzoo.remote.folders import all_without_folders
 from affectzoo.remote.upload import Pushed, upload
 
@@ -47,6 +46,8 @@ def push_model(
             tags=tags,
             base=base,
             notes=notes,
+            # What must be known whenever it is used holds for the next repository too.
+            caution=model.said.caution,
         )
     check_readme(card)
     with tempfile.TemporaryDirectory() as name:
@@ -63,13 +64,15 @@ def push_model(
 
 
 def _began_from(model: AffectModel, repo: str) -> tuple[str, list[str]]:
-    """What the model was loaded from, and what is owed for it; nothing for a folder, which is a name on this machine only."""
-    origin = origin_of(model.source) if model.source and not Path(model.source).exists() else None
-    if origin is None:
-        return "", []
-    if re.split("[@ ]", origin.name)[0] == repo:
-        return "", [f"It was made from commit {model.revision} of this repository; the card of that one says more."]
-    return origin.name, origin.notes()
+    """What the model was loaded from, and what is owed for it. A folder is a name on this machine only: it is not told."""
+    source, licence = model.source, model.said.licence
+    if model.revision:
+        if source.partition(" ")[0].partition("@")[0] == repo:
+            return "", [f"It was made from commit {model.revision} of this repository; the card of that one says more."]
+        return source, Origin(source, licence).notes()
+    if source and zoo_origin(source) is not None and not Path(source).exists():
+        return source, Origin(source, licence).notes()
+    return "", Origin("the model that it was loaded from", licence).notes() if licence else []
 
 
 def loaded_as(repo: str, revision: str | None, create_pr: bool) -> str:

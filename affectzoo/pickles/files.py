@@ -20,7 +20,7 @@ from affectzoo.pickles.unpickler import InertUnpickler
 from affectzoo.pickles.values import Refused, shown
 
 #: Of the pickle in a torch file, which only describes the tensors: some hundred bytes for each.
-_MAX_DESCRIPTION = 64 << 20
+_MAX_DESCRIPTION = 16 << 20
 _MAX_PREAMBLE = 4096
 
 #: Bytes that are read at once.
@@ -41,6 +41,8 @@ def opened(path: Path) -> Iterator[tuple[Any, Read]]:
     try:
         with path.open("rb") as file:
             head = file.read(512)
+            if not head:
+                raise Refused("it is empty; fetch it again")
             if head[257:262] == b"ustar":
                 raise Refused(
                     "it is in torch's tar format of before 2017; load it where you trust it, with "
@@ -154,7 +156,9 @@ def _legacy(file: BinaryIO, size: int) -> tuple[Any, Read]:
 def _plain(file: BinaryIO, head: bytes) -> Any:
     # The empty ones of protocols 0 and 1, marks and names; a protocol from 2 on is said first.
     if head[:1] not in (pickle.PROTO, b"(", b"}", b"]", b")", b"c"):
-        raise Refused(f"it is neither safetensors nor a file of torch nor a pickle; it begins with {head[:16]!r}")
+        raise Refused(
+            f"it is neither safetensors nor a file of torch nor a pickle; it begins with {head[:16]!r}; give another file"
+        )
     file.seek(0)
     return _load(file.read())
 

@@ -34,6 +34,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         CheckpointError: no such file, damaged, without weights, or it asks for something that is not admitted; one sentence.
     """
     path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; give the file of weights itself")
     if _is_safetensors(path):
         try:
             return load_file(path)

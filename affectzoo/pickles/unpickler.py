@@ -22,6 +22,8 @@ from affectzoo.pickles.values import Holder, Name, Ordered, Refused, Stateful, a
 #: fetched from the memo over and over must not fill the memory.
 _TAKEN_PER_BYTE = 4
 _TAKEN_AT_LEAST = 1 << 20
+#: Marks that may be open at once: far more than any nesting of modules and optimisers has.
+_MAX_NESTED = 10_000
 _SIZED = str | bytes | bytearray | list | tuple | dict
 
 Admitted = Mapping[tuple[str, str], Callable[..., Any]]
@@ -39,6 +41,7 @@ class InertUnpickler(pickle._Unpickler):
 
     # What the machine has and its type stubs do not.
     stack: list[Any]
+    metastack: list[list[Any]]
     append: Callable[[Any], None]
     pop_mark: Callable[[], list[Any]]
     read: Callable[[int], bytes]
@@ -143,6 +146,14 @@ class InertUnpickler(pickle._Unpickler):
         self._take_in(state if type(state) is tuple else (state,))
         target.take_state(state)
 
+    def _mark(self) -> None:
+        # One byte of the file is a list of ours: a few million of them would fill the memory.
+        if len(self.metastack) >= _MAX_NESTED:
+            raise Refused(f"it is nested more than {_MAX_NESTED} deep")
+        self.metastack.append(self.stack)
+        self.stack = []
+        self.append = self.stack.append
+
     def _extension(self) -> None:
         raise Refused("it names something by an extension code, which is not admitted")
 
@@ -203,12 +214,13 @@ class InertUnpickler(pickle._Unpickler):
         "NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT "
         "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
         "BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST EMPTY_DICT EMPTY_SET "
-        "MARK POP POP_MARK DUP GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE PROTO FRAME STOP "
+        "POP POP_MARK DUP GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE PROTO FRAME STOP "
         "GLOBAL STACK_GLOBAL PERSID BINPERSID"
     )
     dispatch: ClassVar[dict[int, Callable[..., None]]] = _Dispatch(
         {
             **{code: pickle._Unpickler.dispatch[code] for code in (getattr(pickle, name)[0] for name in _LET_THROUGH.split())},
+            pickle.MARK[0]: _mark,
             pickle.REDUCE[0]: _reduce,
             pickle.NEWOBJ[0]: _newobj,
             pickle.NEWOBJ_EX[0]: _newobj_ex,

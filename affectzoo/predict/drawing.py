@@ -81,6 +81,7 @@ class Painter:
     def __init__(self, timeline: Timeline, width: int, height: int) -> None:
         self._paths = _paths(timeline)
         self._columns = timeline.columns
+        self._classes = {column for t in timeline.targets if t.kind == "categorical" for column in t.columns}
         self._has_plane = {"valence", "arousal"} <= set(timeline.columns)
         owners = [target for target in timeline.targets for _ in target.columns]
         ranges = [(0.0, 1.0) if target.kind == "categorical" else (target.low, target.high) for target in owners]
@@ -145,7 +146,8 @@ class Painter:
         named = zip(self._columns, values, self._low, self._high, strict=True)
         shown = [item for item in named if not np.isnan(item[1])]
         if len(shown) > _MOST_BARS:
-            shown = sorted(shown, key=lambda item: -(item[1] - item[2]) / (item[3] - item[2]))[:_MOST_BARS]
+            # The likeliest classes, behind what is no class: that tells as much where it is low as where it is high.
+            shown = sorted(shown, key=lambda item: -item[1] if item[0] in self._classes else -np.inf)[:_MOST_BARS]
         line, wide = self._px(22), self._bar_width()
         high = line * len(shown) + self._px(6)
         left, top = corner[0], max(0, min(corner[1], canvas.shape[0] - high))
@@ -154,8 +156,11 @@ class Painter:
         for k, (column, value, low, top_value) in enumerate(shown):
             y = top + self._px(12) + k * line
             text = f"{value:+.2f}" if low < 0 else f"{value:.2f}"
-            self._text(canvas, column.rsplit(".", 1)[-1][:10], (inner, y), 0.33, _WHITE)
-            size = cv2.getTextSize(text, _FONT, 0.33 * self._unit, 1)[0][0]
+            size = self._wide(text, 0.33)
+            name = column.rsplit(".", 1)[-1]
+            while name and self._wide(name, 0.33) > room - size - self._px(3):
+                name = name[:-1]
+            self._text(canvas, name, (inner, y), 0.33, _WHITE)
             self._text(canvas, text, (left + wide - self._px(6) - size, y), 0.33, _WHITE)
             y0, y1 = y + self._px(3), y + self._px(8)
             share = float(np.clip((value - low) / (top_value - low), 0, 1))
@@ -210,6 +215,9 @@ class Painter:
 
     def _text(self, canvas: np.ndarray, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int]) -> None:
         cv2.putText(canvas, text, at, _FONT, size * self._unit, colour, self._stroke, cv2.LINE_AA)
+
+    def _wide(self, text: str, size: float) -> int:
+        return cv2.getTextSize(text, _FONT, size * self._unit, self._stroke)[0][0]
 
     def _px(self, length: float) -> int:
         """A length for a picture of 360 lines in the pixels of this one, at least one."""

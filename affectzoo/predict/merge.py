@@ -49,6 +49,10 @@ class _Span:
         rows = np.searchsorted(self.start_s, time_s, side="right") - 1
         return np.where((rows >= 0) & (time_s < self.end_s[rows]), rows, -1) if len(self) else np.full(len(time_s), -1)
 
+    def meets(self, other: _Span) -> bool:
+        """Whether one begins before the other is over, both ways; each has a row."""
+        return bool(self.start_s[0] < other.end_s[-1] and other.start_s[0] < self.end_s[-1])
+
     def shared_with(self, other: _Span) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Every pair of a row here and a row of `other` that share time: their numbers and the seconds shared, `[p]` each."""
         edges = np.unique(np.concatenate([self.start_s, self.end_s, other.start_s, other.end_s]))
@@ -195,9 +199,11 @@ def _likeness(
             continue
         # In the longer rows: there a box that moves is the mean of the shorter ones.
         fine, coarse = sorted((a, b), key=lambda node: parts[node[0]].seconds)
-        track = parts[coarse[0]].faces[coarse[1]]
+        track, other = (parts[p].faces[number] for p, number in (coarse, fine))
+        if not track.span.meets(other.span):  # in a film with hundreds of faces, nearly every two
+            continue
         boxes = track.data[:, -5:-1]
-        others = parts[fine[0]].faces[fine[1]].onto(track.span)[:, -5:-1]
+        others = other.onto(track.span)[:, -5:-1]
         both = np.isfinite(boxes).all(axis=1) & np.isfinite(others).all(axis=1)
         likeness = [overlap(x[None], y[None])[0, 0] for x, y in zip(boxes[both], others[both], strict=True)]
         if likeness and np.mean(likeness) >= _SAME_FACE:

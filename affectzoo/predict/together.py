@@ -180,11 +180,18 @@ def _names(models: Sequence[Any]) -> list[str]:
                 f"a model is a name, a folder or an AffectModel, and several are a list of these, not {type(model).__name__}"
             )
         name = model.source or f"model {k}" if isinstance(model, AffectModel) else str(model)
-        if any(other is model or (isinstance(model, str | Path) and str(other) == name) for other in models[: k - 1]):
+        if any(_same(model, other) for other in models[: k - 1]):
             raise InputError(f"{name} is given twice; give each model once, and weights where one counts for more")
         # Two that began as one checkpoint may differ by now.
         names.append(f"{name} (model {k})" if name in names else name)
     return names
+
+
+def _same(one: Model, other: Model) -> bool:
+    """Whether both are one object, or one name or folder, however it is written."""
+    if isinstance(one, AffectModel) or isinstance(other, AffectModel):
+        return one is other
+    return os.path.abspath(one) == os.path.abspath(other)  # noqa: PTH100 - a name of the zoo is no path
 
 
 def _weights(combine: str, weights: Sequence[float] | None, names: Sequence[str]) -> list[float]:

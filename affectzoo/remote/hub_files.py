@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from affectzoo.errors import AffectzooError, DownloadError, InputError
 from affectzoo.files import write_text
+from affectzoo.remote.address import digest_of
 from affectzoo.remote.options import DownloadOptions
 from affectzoo.remote.refusals import hub_errors, is_out_of_reach, refusal
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_CHUNK_BYTES = 1 << 20
 
 #: A file's name, or what its whole name must match.
 Wanted = str | re.Pattern[str]
@@ -203,11 +201,11 @@ class HubCommit:
 
     def _verify(self, path: Path, listed: RepoSibling) -> None:
         """The client compares lengths alone. A damaged file leaves the cache, so that a second try fetches it again."""
-        expected = listed.lfs.sha256 if listed.lfs is not None else listed.blob_id
+        kind, expected = ("sha256", listed.lfs.sha256) if listed.lfs is not None else ("git", listed.blob_id)
         if not expected:
             raise DownloadError(f"the Hub names no digest of {listed.rfilename} of {self.wanted}; it cannot be verified")
         try:
-            intact = _digest(path, is_lfs=listed.lfs is not None) == expected
+            intact = digest_of(path, kind) == f"{kind}:{expected}"
         except FileNotFoundError:  # another process found it damaged
             intact = False
         if not intact:
@@ -240,16 +238,6 @@ def fetch_files(repo: str, wanted: Sequence[Wanted], options: DownloadOptions) -
         commit.fetch(name)
     commit.keep_revision()
     return commit.folder, commit.sha
-
-
-def _digest(path: Path, *, is_lfs: bool) -> str:
-    """As the Hub names a file's content: SHA-256 for large files, git's blob id for the others."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        hashed = hashlib.sha256() if is_lfs else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-        while chunk := file.read(_CHUNK_BYTES):
-            hashed.update(chunk)
-    return hashed.hexdigest()
 
 
 def _is_plain(name: str) -> bool:

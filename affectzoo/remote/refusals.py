@@ -61,7 +61,7 @@ def is_out_of_reach(error: BaseException) -> bool:
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code >= 500 or error.response.status_code == 429
     # Every other error of the HTTP library (httpx or httpx2, by the client's release) concerns the way there.
-    return isinstance(error, HfHubHTTPError.__bases__[0] | ConnectionError | TimeoutError)
+    return isinstance(error, HfHubHTTPError.__bases__[0] | ConnectionError | TimeoutError) or _is_no_hub(error)
 
 
 class _ClientError(DownloadError):
@@ -116,6 +116,8 @@ def _sentence(error: BaseException, wanted: str, doing: str) -> str:
         return f"{failed}: {place} may not be used; set HF_HOME (or cache_dir) to a folder of yours"
     if _no_connection(error):
         return f"{failed}, which cannot be reached; check the connection, then try again"
+    if _is_no_hub(error):
+        return f"{failed}: no Hub answers there; check HF_ENDPOINT, and whether this network wants a login first"
     if is_out_of_reach(error) or "Consistency check failed" in str(error):
         return f"{failed}: the transfer was interrupted; nothing of it is kept, try again"
     said = (str(error).strip() or "no message").split("\n")[0]
@@ -123,9 +125,17 @@ def _sentence(error: BaseException, wanted: str, doing: str) -> str:
 
 
 def _no_connection(error: BaseException) -> bool:
+    return _is_called(error, "ConnectError", "ConnectTimeout", "ProxyError", "ConnectionRefusedError")
+
+
+def _is_no_hub(error: BaseException) -> bool:
+    """An address that is none, or a page where JSON was due."""
+    return _is_called(error, "UnsupportedProtocol", "InvalidURL", "JSONDecodeError")
+
+
+def _is_called(error: BaseException, *names: str) -> bool:
     # By name: the classes are those of httpx or httpx2, by the client's release.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"ConnectError", "ConnectTimeout", "ProxyError", "ConnectionRefusedError"})
+    return any(kind.__name__ in names for kind in type(error).__mro__)
 
 
 def _answered(error: Any, wanted: str, failed: str) -> str:

@@ -36,7 +36,8 @@ def start_from(model: AffectModel, experiment: ExperimentConfig, say: Callable[[
             raise ConfigError("new_parts has no effect without init: all parts start anew")
         return
     parts = experiment.new_parts
-    source = AffectModel.from_folder(resolve(experiment.init).folder, dtype="float32")
+    found = resolve(experiment.init)
+    source = AffectModel.from_folder(found.folder, dtype="float32")
     given, own = source.state_dict(), model.state_dict()
     check_parts("new_parts", parts, [*given, *own])
     if source.config.targets != model.config.targets and not any(begins(name, parts) for name in own if name[:5] == "head."):
@@ -60,7 +61,8 @@ def start_from(model: AffectModel, experiment: ExperimentConfig, say: Callable[[
         )
     kept = {name: tensor for name, tensor in given.items() if not begins(name, parts)}
     model.load_state_dict(kept, strict=False)
-    say(f"starts from {experiment.init}: {len(kept)} of {len(own)} tensors")
+    commit = f" (commit {found.revision})" if found.revision else ""
+    say(f"starts from {experiment.init}{commit}: {len(kept)} of {len(own)} tensors")
     for part in parts:
         lost = [name for name in dropped if begins(name, [part])]
         shown = ", ".join(f"{name} {list(given[name].shape)}" for name in lost[:_SHOWN])

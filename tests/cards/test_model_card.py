@@ -96,6 +96,16 @@ def test_scores_that_are_no_targets_are_named_by_themselves_and_others_numbers_a
     assert "not measured here; reported by A 2020" in text
 
 
+@pytest.mark.parametrize(("reported_by", "source"), [("https://example.org/a", "https://example.org/a"), ("A 2020", None)])
+def test_where_numbers_were_published_is_the_hubs_source_where_it_is_an_address(reported_by, source):
+    row = Metric.parse(
+        {"metric": "m", "dataset": "d", "split": "s", "values": {"mae": {"mean": 1}}, "reported_by": reported_by}
+    )
+    text = readme(metrics=[row])
+    assert validate_readme(text) == []
+    assert [result.source_url for result in ModelCard(text).data.eval_results] == [source]
+
+
 def test_the_text_says_how_to_load_what_it_takes_what_it_gives_and_how_good_it_is():
     text = readme(metrics=[CCC], training="With Adam.", data="Aff-Wild2.", notes=["One.", "Two\nlines."], caution="Beware.")
     assert text.split("---\n")[2].startswith("\n# org/toy\n\n> **Beware.**\n")

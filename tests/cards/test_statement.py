@@ -34,7 +34,10 @@ def test_there_are_cards():
         "except for medical or safety reasons",
         "annex III, point 1(c)",
         "article 50(3)",
+        "detect, prevent or",
         "article 9(2)",
+        "so is what a model says of that person",
+        "article 35",
         "no legal advice",
     ],
 )

@@ -87,13 +87,14 @@ def test_models_that_are_here_and_those_to_download_are_listed_apart_with_size_a
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(show, "out", type(show.out)(highlight=False))
     lines = affect("list", "models").out.splitlines()
-    names = [line.split()[0] for line in lines if line and not line.startswith("name")]
+    names = [line.split()[0] for line in lines if line and not line.startswith((" ", "name"))]
     assert names == ["models,", "a-near", "d-near", "models,", "b-far", "c-far"]
     assert [line for line in lines if line.startswith("models")] == ["models, bundled", "models, downloaded when first used"]
     for spec in models:
         line = next(line for line in lines if line.startswith(spec.name))
         assert spec.licence in line.split()
         assert "valence" in line.split()
+        assert lines[lines.index(line) + 1].strip() == "a model"
     assert "1,234.5 MB" in next(line for line in lines if line.startswith("b-far"))
     assert "4.5 MB" in next(line for line in lines if line.startswith("a-near"))
 
@@ -109,6 +110,19 @@ def test_a_kind_that_nobody_provides_says_so(affect, monkeypatch):
     monkeypatch.setattr(show, "registry", lambda: Registry([]))
     assert affect("list", "models").out.startswith("models: none installed\n")
     assert "none installed" not in affect("list").out
+
+
+@pytest.mark.parametrize("width", ["60", "80", "120"])
+def test_a_listed_models_licence_size_and_targets_are_whole_whatever_the_width(affect, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", width)
+    monkeypatch.setattr(show, "out", type(show.out)(highlight=False))
+    listed = affect("list", "models").out
+    # A model takes a line of facts and one or two of words.
+    assert len(listed.splitlines()) <= 3 * len(registry().names("model")) + 6
+    words = " ".join(listed.split())
+    for spec in (entry.spec for entry in registry().entries("model")):
+        for said in (spec.name, f"{spec.size_mb} MB", spec.licence, ", ".join(spec.targets), spec.summary):
+            assert said in words
 
 
 @pytest.mark.parametrize("width", ["40", "50", "80", "200"])
@@ -186,6 +200,19 @@ assert not heavy, heavy
     assert done.returncode == 0, done.stderr
 
 
+def test_help_shows_every_word_of_every_option(affect, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    from typer.main import get_command
+
+    from affectzoo.cli.app import app
+
+    for name, command in get_command(app).commands.items():
+        shown = " ".join(affect(name, "--help").out.split())
+        for parameter in command.params:
+            # Backquotes become another style.
+            assert " ".join((getattr(parameter, "help", None) or "").replace("`", "").split()) in shown, (name, parameter.name)
+
+
 def test_the_version_is_told(affect):
     assert affect("--version") == (0, f"affectzoo {affectzoo.__version__}\n", "")
 
@@ -208,3 +235,23 @@ def test_train_takes_overrides_and_says_what_is_wrong(affect, tmp_path):
     assert outcome.complaints == [
         f"affectzoo: {tmp_path / 'absent.yaml'} does not exist; give an experiment file such as recipes/jca-rendered.yaml"
     ]
+
+
+WARNING = """
+import warnings
+import affectzoo.cli.app
+from affectzoo.cli import main
+
+def app():
+    warnings.warn_explicit("the cached commit is used", UserWarning, f"{affectzoo.__path__[0]}/remote/hub_files.py", 7)
+    warnings.warn_explicit("another's", UserWarning, "elsewhere.py", 8)
+
+affectzoo.cli.app.app = app
+main()
+"""
+
+
+def test_a_warning_of_ours_is_a_sentence_and_anybody_elses_stays_as_it_is():
+    lines = in_a_new_process(code=WARNING).stderr.splitlines()
+    assert lines[0] == "Note: the cached commit is used"
+    assert lines[1] == "elsewhere.py:8: UserWarning: another's"

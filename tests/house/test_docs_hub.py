@@ -22,13 +22,8 @@ BLOCKS = re.findall(r"```(python|bash)\n(.*?)```", (ROOT / "docs" / "hub.md").re
 def test_the_transcript_runs_as_printed(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     with HubServer(tmp_path / "server") as server:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "AFFECTZOO_"))}
         environment = {
-            **inherited,
-            "HF_ENDPOINT": server.url,
-            "HF_HUB_DISABLE_XET": "1",
-            "HF_HOME": str(tmp_path / "home"),
-            "HF_TOKEN": "hf_alice",
+            **server.environment(tmp_path / "home", user="alice"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         said = []
@@ -40,19 +35,16 @@ def test_the_transcript_runs_as_printed(tmp_path: Path) -> None:
             assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
             assert "hf_alice" not in done.stdout + done.stderr
             said.append(done.stdout)
-        first, mine = (server.hub.repos[("model", name)] for name in ("alice/va-drawn", "alice/va-mine"))
-
-        def held(repo, branch: str = "main") -> dict[str, bytes]:
-            tree = repo.commits[repo.branches[branch]]["tree"]
-            return {name: server.hub.path(entry["key"]).read_bytes() for name, entry in tree.items()}
-
+        names = ("alice/va-drawn", "alice/va-mine")
+        first, mine = (server.hub.repos[("model", name)] for name in names)
+        held_first, held_mine = map(server.held, names)
         assert first.private
         assert mine.private
         files = {".gitattributes", "README.md", "config.json", "model.safetensors"}
-        assert set(held(first)) == files
-        assert set(held(mine)) == {*files, "training.json"}
-        assert held(mine)["model.safetensors"] != held(first)["model.safetensors"]
-        card = held(mine)["README.md"].decode()
+        assert set(held_first) == files
+        assert set(held_mine) == {*files, "training.json"}
+        assert held_mine["model.safetensors"] != held_first["model.safetensors"]
+        card = held_mine["README.md"].decode()
         assert "base_model: alice/va-drawn" in card
         assert "The weights of alice/va-drawn are under apache-2.0." in card  # which its cached card says
         assert "name: av-folder" in card  # in the model-index
@@ -62,13 +54,13 @@ def test_the_transcript_runs_as_printed(tmp_path: Path) -> None:
         assert mine.branches["trial"] == mine.branches["main"]
         assert set(mine.branches) == {"main", "trial"}
         assert set(first.pulls) == {"refs/pr/1"}
-        assert held(first, "refs/pr/1")["model.safetensors"] == held(mine)["model.safetensors"]
-        for name, content in held(mine).items():
+        assert server.held(names[0], "refs/pr/1")["model.safetensors"] == held_mine["model.safetensors"]
+        for name, content in held_mine.items():
             assert b"hf_alice" not in content, name
             assert str(tmp_path).encode() not in content, name
         people = json.loads((tmp_path / "runs/finetune-folder/seed0/trained_on.json").read_text())["av-folder"]
         assert people
-        assert not [person for person in people if person in card or person.encode() in held(mine)["training.json"]]
+        assert not [person for person in people if person in card or person.encode() in held_mine["training.json"]]
 
 
 def test_it_has_every_step() -> None:

@@ -81,9 +81,8 @@ def test_every_module_of_the_source_is_in_the_wheels(installed: Path) -> None:
     site = next((installed.parent / "lib").glob("python*")) / "site-packages"
     for package, folder in {
         "affectzoo": ROOT / "affectzoo",
-        "affectzoo_fusion": ROOT / "plugins/affectzoo-fusion/affectzoo_fusion",
-        "affectzoo_backbones": ROOT / "plugins/affectzoo-backbones/affectzoo_backbones",
         "affectzoo/_cards": ROOT / "cards",
+        **{path.name: path for path in (ROOT / "plugins").glob("*/affectzoo_*") if path.suffix != ".egg-info"},
     }.items():
         kept = {p.relative_to(folder) for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
         missing = [str(path) for path in sorted(kept) if not (site / package / path).is_file()]

@@ -104,6 +104,13 @@ class Hub:
                     return fault
         return None
 
+    def clear(self):
+        """Forget every repository, file, fault and request."""
+        for held in (self.repos, self.log, self.faults, self.damages):
+            held.clear()
+        for path in (self.root / "blobs").iterdir():
+            path.unlink()
+
     # content store: key = git sha1 (regular) or sha256 (lfs)
     def path(self, key):
         return self.root / "blobs" / key
@@ -679,8 +686,14 @@ class HubServer:
                 tree[path] = self.hub.put(data)
         return repo.new_commit(branch, tree, "publish")
 
-    def environment(self, home, offline=False):
-        """Variables with which the real client talks to this server and keeps everything under `home`."""
+    def held(self, name, revision="main"):
+        """The files of a branch or pull request of a model repository, name -> bytes."""
+        repo = self.hub.repos[("model", name)]
+        tree = repo.commits[repo.branches[revision]]["tree"]
+        return {path: self.hub.path(entry["key"]).read_bytes() for path, entry in tree.items()}
+
+    def environment(self, home, offline=False, user=None, **more):
+        """Variables with which the real client of `user` talks to this server and keeps everything under `home`."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "AFFECTZOO_"))}
         own = {
             "HF_ENDPOINT": self.url,
@@ -689,6 +702,8 @@ class HubServer:
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "HF_HUB_OFFLINE": "1" if offline else "0",
             "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+            **({"HF_TOKEN": f"hf_{user}"} if user else {}),
+            **more,
         }
         return {**kept, **own}
 

@@ -10,7 +10,8 @@ from affectzoo.cards.bundled import bundled_cards
 from affectzoo.cards.statement import STATEMENT
 from affectzoo.errors import ConfigError, NameCollisionError, PluginError, UnknownNameError
 from affectzoo.hub import describe
-from affectzoo.registry import FusionSpec, ModelSpec, PluginRecord, Registry
+from affectzoo.hub.describe import info_of_all
+from affectzoo.registry import FusionSpec, ImporterSpec, ModelSpec, PluginRecord, Registry
 
 
 def test_a_component_is_described_with_its_options():
@@ -79,6 +80,17 @@ def test_weights_of_others_are_described_with_importer_hash_and_caution(monkeypa
         "converted by": "the importer toy",
         "caution": "Beware.",
     }
+
+
+def test_a_model_and_the_importer_that_makes_it_may_have_one_name(monkeypatch):
+    model = ModelSpec(name="m", summary="a model", licence="MIT", location="hub://a/b@c", importer="m")
+    importer = ImporterSpec(
+        name="m", summary="an importer", licence="MIT", target="json:loads", weights_licence="CC0-1.0", reads="a .pt file"
+    )
+    fake(monkeypatch, PluginRecord("p", "extras", "1.0", specs={"model": [model], "importer": [importer]}))
+    assert {described.kind for described in info_of_all("m")} == {"model", "importer"}
+    facts = affectzoo.info("m", kind="importer").facts
+    assert facts == {"reads": "a .pt file", "licence of the weights": "CC0-1.0"}
 
 
 @pytest.mark.parametrize("card", bundled_cards(), ids=lambda card: card.front.name)

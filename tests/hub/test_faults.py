@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.hub.children import Child
 from tests.hub.hub_server import HubServer
-from tests.model.toys import audio_visual_model, register_toys
 
 CHILD = """
-import json, sys
 import affectzoo
 from tests.model.toys import register_toys
 
 register_toys()
-for name, options in json.loads(sys.argv[1]):
+for name, options in steps:
     try:
         model = affectzoo.load(name, **options)
     except affectzoo.AffectzooError as error:
-        print(json.dumps({"error": type(error).__name__, "text": str(error)}))
+        answer({"error": type(error).__name__, "text": str(error)})
     else:
         total = sum(float(tensor.double().sum()) for tensor in model.state_dict().values())
-        print(json.dumps({"revision": model.revision, "total": total}))
+        answer({"revision": model.revision, "total": total})
 """
 
 INTERRUPTED = "could not be fetched from the Hub: the transfer was interrupted; nothing of it is kept, try again"
@@ -60,26 +55,6 @@ def server(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> dict[str, bytes]:
-    register_toys()
-    folder = audio_visual_model().save_pretrained(tmp_path_factory.mktemp("model"), card="# toy\n")
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def load(server: HubServer, home: Path, steps: list[tuple[str, dict]]) -> list[dict]:
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, json.dumps(steps)],
-        env=server.environment(home),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
 def test_after_every_fault_a_second_try_has_the_model_and_nothing_half_written_is_kept(server, saved, tmp_path):
     commits = {}
     for name, (kind, pattern, what, *_) in FAULTS.items():
@@ -87,7 +62,9 @@ def test_after_every_fault_a_second_try_has_the_model_and_nothing_half_written_i
         headers = {"Retry_After": int(name.startswith("meta"))} if what == 429 else {}
         getattr(server.hub, kind)(pattern.format(f"zoo/{name}"), what, **headers)
     commits["sound"] = server.publish("zoo/sound", saved)
-    sound, *results = load(server, tmp_path, [("zoo/sound", {}), *((f"zoo/{name}", {}) for name in FAULTS for _ in "12")])
+    steps = [("zoo/sound", {}), *((f"zoo/{name}", {}) for name in FAULTS for _ in "12")]
+    with Child(server, tmp_path, CHILD) as child:
+        sound, *results = child.answers(steps)
     for number, (name, (*_, error, says)) in enumerate(FAULTS.items()):
         first, second = results[2 * number : 2 * number + 2]
         if error is None:

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.hub.children import Child
 from tests.hub.hub_server import HubServer
 from tests.model.toys import audio_visual_model, register_toys
 
 CHILD = """
-import json, os, sys, urllib.request
 import affectzoo
 from tests.model.toys import register_toys
 
 register_toys()
-for number, (name, options) in enumerate(json.loads(sys.argv[1])):
-    if os.environ["MARK"]:
-        urllib.request.urlopen(f"{os.environ['MARK']}/api/agent-harnesses?step={number}").close()
+for name, options in steps:
     try:
         model = affectzoo.load(name, **options)
     except affectzoo.AffectzooError as error:
         kinds = [kind.__name__ for kind in type(error).__mro__]
-        print(json.dumps({"error": kinds[0], "download": "DownloadError" in kinds, "text": str(error)}))
+        answer({"error": kinds[0], "download": "DownloadError" in kinds, "text": str(error)})
     else:
         head = model.head.regressors["valence"][0].weight
         said = {"source": model.source, "revision": model.revision, "dtype": str(head.dtype), "device": str(head.device)}
-        print(json.dumps({**said, "weight": head.flatten()[:4].tolist()}))
+        answer({**said, "weight": head.flatten()[:4].tolist()})
 """
 
 
@@ -39,47 +35,30 @@ def publish(server: HubServer, name: str, files: dict[str, bytes], **attributes)
 
 
 class Loopback:
-    """A server, a cache folder, and a way to load in a fresh interpreter."""
+    """A server, and a way to load from it in a fresh interpreter with a cache of its own."""
 
     def __init__(self, server: HubServer, folder: Path) -> None:
-        self.server, self.folder = server, folder
+        self.server, self.online = server, Child(server, folder, CHILD)
+        self.offline = Child(server, folder, CHILD, offline=True)
 
     def load(self, *steps, offline: bool = False) -> list[dict]:
         """Run the steps, each a name or `(name, options)`; the requests of each step stand in its result."""
-        listed = [(step, {}) if isinstance(step, str) else step for step in steps]
-        environment = {**self.server.environment(self.folder / "home", offline), "MARK": self.server.url}
-        self.server.hub.log.clear()
-        done = subprocess.run(
-            [sys.executable, "-c", CHILD, json.dumps(listed)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
-        assert done.returncode == 0, done.stderr
-        results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        requests: list[list[tuple[str, str]]] = []
-        for method, path, *_ in self.server.hub.log:
-            if "step=" in path:
-                requests.append([])
-            else:
-                requests[-1].append((method, path))
-        return [{**result, "requests": sent} for result, sent in zip(results, requests, strict=True)]
+        results = []
+        for step in steps:
+            self.server.hub.log.clear()
+            child = self.offline if offline else self.online
+            (result,) = child.answers([(step, {}) if isinstance(step, str) else step])
+            results.append({**result, "requests": [(method, path) for method, path, *_ in self.server.hub.log]})
+        return results
 
 
 @pytest.fixture(scope="module")
 def loopback(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
     with HubServer(folder / "server") as server:
-        yield Loopback(server, folder)
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> dict[str, bytes]:
-    register_toys()
-    folder = audio_visual_model().save_pretrained(tmp_path_factory.mktemp("model"), card="# toy\n")
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+        loopback = Loopback(server, folder / "home")
+        with loopback.online, loopback.offline:
+            yield loopback
 
 
 def changed(saved: dict[str, bytes]) -> dict[str, bytes]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from affectzoo.hub.push import bundle_of
 from affectzoo.hub.run_folder import find_run
 from affectzoo.model.share import check_shareable
 from affectzoo.train.experiment import read_experiment
+from tests.hub.children import Child, ended, start
 from tests.hub.hub_server import HubServer
 from tests.model.toys import ToyAudio, audio_visual_model, register_toys
 
@@ -169,6 +167,9 @@ def test_the_card_beside_the_weights_is_the_card(tmp_path):
     (folder / "README.md").write_text("---\nlicense: [\n---\n")
     with pytest.raises(InputError, match=r"README\.md: the metadata is not YAML"):
         bundle_of(folder, "zoo/toy")
+    (folder / "README.md").write_bytes(b"# caf\xe9\n")
+    with pytest.raises(InputError, match=r"README\.md cannot be read as UTF-8 text"):
+        bundle_of(folder, "zoo/toy")
 
 
 def test_what_is_not_a_model_or_damaged_is_refused_before_anything_is_sent(tmp_path):
@@ -206,24 +207,24 @@ def test_weights_that_are_not_numbers_and_folders_of_this_machine_are_not_shared
 
 
 CHILD = """
-import dataclasses, json, os, sys
+import dataclasses
 import affectzoo
 from tests.model.toys import audio_visual_model, register_toys
 
 register_toys()
 model = audio_visual_model()
-for step in json.loads(sys.argv[1]):
+for step in steps:
     if "load" in step:
         again = affectzoo.load(step["load"])
         same = all((again.state_dict()[name] == tensor).all() for name, tensor in model.state_dict().items())
-        print(json.dumps({"same": bool(same), "revision": again.revision}))
+        answer({"same": bool(same), "revision": again.revision})
         continue
     if "begin" in step:
         model = affectzoo.load(step.pop("begin"))
     try:
-        print(json.dumps(dataclasses.asdict(model.push_to_hub(**step))))
+        answer(dataclasses.asdict(model.push_to_hub(**step)))
     except affectzoo.AffectzooError as error:
-        print(json.dumps({"error": type(error).__name__, "text": str(error)}))
+        answer({"error": type(error).__name__, "text": str(error)})
 """
 
 
@@ -231,30 +232,6 @@ for step in json.loads(sys.argv[1]):
 def server(tmp_path):
     with HubServer(tmp_path / "server") as server:
         yield server
-
-
-def environment(server: HubServer, folder: Path) -> dict[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "AFFECTZOO_"))}
-    return {
-        **inherited,
-        "HF_ENDPOINT": server.url,
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HOME": str(folder / "home"),
-        "HF_TOKEN": "hf_alice",
-        "PYTHONPATH": str(ROOT),
-    }
-
-
-def run(server: HubServer, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *command], env=environment(server, folder), capture_output=True, text=True, check=False, timeout=180
-    )
-
-
-def held(server: HubServer, repo: str) -> dict[str, bytes]:
-    found = server.hub.repos[("model", repo)]
-    tree = found.commits[found.branches["main"]]["tree"]
-    return {name: server.hub.path(entry["key"]).read_bytes() for name, entry in tree.items()}
 
 
 def test_a_model_in_memory_is_pushed_and_loaded_again(server, tmp_path):
@@ -266,9 +243,8 @@ def test_a_model_in_memory_is_pushed_and_loaded_again(server, tmp_path):
         {"repo_id": "zoo/drawn", "begin": "jca-rendered", "revision": "trial"},
         {"repo_id": "zoo/toy", "begin": "zoo/toy", "licence": "MIT", "tags": ["tiny"]},
     ]
-    done = run(server, tmp_path, "-c", CHILD, json.dumps(steps))
-    assert done.returncode == 0, done.stderr
-    first, loaded, both, broken, drawn, later = [json.loads(line) for line in done.stdout.splitlines()]
+    with Child(server, tmp_path / "home", CHILD, user="alice") as child:
+        first, loaded, both, broken, drawn, later = child.answers(steps)
     assert first["uploaded"] == ["README.md", "config.json", "model.safetensors"]
     assert loaded == {"same": True, "revision": first["commit"]}
     assert "write tags and licence into it" in both["text"]
@@ -276,19 +252,16 @@ def test_a_model_in_memory_is_pushed_and_loaded_again(server, tmp_path):
     repo = server.hub.repos[("model", "zoo/toy")]
     assert repo.branches == {"main": later["commit"]}
     assert later["uploaded"] == ["README.md"]
-    card = held(server, "zoo/toy")["README.md"].decode()
+    card = server.held("zoo/toy")["README.md"].decode()
     assert f"It was made from commit {first['commit']} of this repository" in card
     assert "base_model" not in card
     assert repo.commits[first["commit"]]["title"] == "first"
-    card = held(server, "zoo/toy")["README.md"].decode()
     assert "license: mit" in card
     assert "- tiny" in card
     # What it needs came from a script, and whoever loads it has to know.
     assert all(f"`{name}`" in card for name in ("toy-visual", "toy-audio", "toy-sum"))
     assert "before you load" in card
-    branch = server.hub.repos[("model", "zoo/drawn")]
-    readme = branch.commits[branch.branches["trial"]]["tree"]["README.md"]["key"]
-    card = server.hub.path(readme).read_text()
+    card = server.held("zoo/drawn", "trial")["README.md"].decode()
     assert drawn["revision"] == "trial"
     assert 'affectzoo.load("zoo/drawn@trial")' in card
     assert "It began from jca-rendered." in card
@@ -298,19 +271,19 @@ def test_a_model_in_memory_is_pushed_and_loaded_again(server, tmp_path):
 def test_the_command_pushes_a_run_and_says_what_became_of_each_file(server, tmp_path):
     folder = write_run(tmp_path / "run")
     push = ("-m", "affectzoo.cli", "push", str(folder), "zoo/toy", "--licence", "MIT")
-    done = run(server, tmp_path, *push, "--private", "--tag", "a", "--message", "the run")
-    assert done.returncode == 0, done.stderr
+    more = ("--private", "--tag", "a", "--message", "the run")
+    out, err = ended(start(server, tmp_path / "home", *push, *more, user="alice"))
     repo = server.hub.repos[("model", "zoo/toy")]
     assert repo.private
     assert repo.commits[repo.branches["main"]]["title"] == "the run"
-    assert set(held(server, "zoo/toy")) == {
+    assert set(server.held("zoo/toy")) == {
         ".gitattributes",
         "README.md",
         "config.json",
         "model.safetensors",
         "training.json",
     }
-    assert f"{server.url}/zoo/toy" in done.stdout
-    assert repo.branches["main"] in done.stdout
-    assert "hf_alice" not in done.stdout + done.stderr
+    assert f"{server.url}/zoo/toy" in out
+    assert repo.branches["main"] in out
+    assert "hf_alice" not in out + err
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"hf_alice" in path.read_bytes()]

@@ -77,7 +77,8 @@ def test_a_zoo_name_with_an_importer_is_converted_whatever_its_address(monkeypat
     fake.imported_folder = lambda spec, options: asked.append((spec.name, options)) or tmp_path  # pyright: ignore
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
     options = DownloadOptions(local_files_only=True)
-    assert resolve("foreign", options) == Resolved(tmp_path, "foreign")
+    found = resolve("foreign", options)
+    assert (found.folder, found.source, found.spec and found.spec.name) == (tmp_path, "foreign", "foreign")
     assert asked == [("foreign", options)]
     assert zoo == []
 

@@ -86,6 +86,12 @@ def test_depth_alone_is_no_harm() -> None:
     del holders
 
 
+def test_open_marks_do_not_fill_the_memory() -> None:
+    assert load(b"(" * 5000 + b"l" * 5000 + b".") is not None
+    with pytest.raises(Refused, match="nested more than 10000 deep"):
+        load(b"(" * 20_000 + b"l" * 20_000 + b".")
+
+
 def test_text_of_a_file_is_shortened_and_made_printable() -> None:
     with pytest.raises(Refused) as caught:
         load(text("\x1b]0;" + "x" * 100_000) + text("y\n") + b"\x93)R.")

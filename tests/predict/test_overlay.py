@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import av
 import numpy as np
 import pytest
@@ -147,8 +149,33 @@ def test_what_one_model_alone_lacks_hides_nothing_else(monkeypatch, values, bars
     written = []
     monkeypatch.setattr(painter, "_text", lambda *given: written.append(given[1]))
     painter.paint(np.zeros((240, 320, 3), np.uint8), 1.5)
-    assert len([text for text in written if text in timeline.columns]) == bars
+    assert len([text for text in written if re.fullmatch(r"[+-]\d\.\d\d", text)]) == bars
     spots = [path.values_at(1.5) for path in painter._paths]
     assert (painter._spot(spots[0], (100, 100), 40) is not None) == dots
     # Towards the row before, which has all, only what both have glides.
     assert np.isnan(painter._paths[0].values_at(1.2)).sum() == 1
+
+
+def written_by(painter, monkeypatch, time_s=0.5):
+    """Text -> where it begins, in the order of writing."""
+    places: dict[str, tuple[int, int]] = {}
+    monkeypatch.setattr(painter, "_text", lambda *given: places.setdefault(given[1], given[2]))
+    painter.paint(np.zeros((288, 360, 3), np.uint8), time_s)
+    return places
+
+
+def test_no_name_runs_into_its_number(monkeypatch):
+    # Under the end of a long name the minus of its number would not be seen.
+    timeline = Timeline.from_rows([row(0, values=(-0.26,))], targets=[TargetConfig.parse("dominance")])
+    painter = Painter(timeline, 360, 288)
+    places = written_by(painter, monkeypatch)
+    (name,) = (text for text in places if text.startswith("domin"))
+    assert places[name][0] + painter._wide(name, 0.33) < places["-0.26"][0]
+
+
+def test_of_many_values_the_continuous_ones_are_shown_and_then_the_likeliest_class(monkeypatch):
+    emotion = TargetConfig(name="emotion", kind="categorical", classes=("anger", "joy", "fear"))
+    values = (0.1, 0.7, 0.2, -0.9, -0.8)  # low valence and arousal are as telling as high ones
+    timeline = Timeline.from_rows([row(0, values=values)], targets=[emotion, *VALENCE_AROUSAL])
+    places = written_by(Painter(timeline, 360, 288), monkeypatch)
+    assert [text for text in places if text in ("valence", "arousal", "anger", "joy", "fear")] == ["valence", "arousal", "joy"]

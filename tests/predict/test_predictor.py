@@ -249,7 +249,7 @@ def test_detectors_by_name_and_by_what_they_are(make_model, make_clip):
         ({"overlap": -0.1}, "overlap"),
         ({"batch_size": 0}, "batch_size"),
         ({"detect_every": 0}, "detect_every"),
-        ({"device": "nonsense"}, "device 'nonsense' cannot be used here; use cpu"),
+        ({"device": "nonsense"}, "device 'nonsense' cannot be used here; there is cpu"),
         ({"device": "meta"}, "device 'meta' cannot be used here"),
     ],
 )

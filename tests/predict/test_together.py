@@ -102,6 +102,21 @@ def test_two_faces_of_one_model_at_one_time_stay_two_and_the_likest_is_matched()
     assert given.tolist() == [[True, False], [True, True]] * 2
 
 
+def test_faces_that_were_never_there_together_are_not_compared(monkeypatch):
+    from affectzoo.predict import merge as module
+
+    count = 20
+    one, two = (joined(*(timeline(s, [0.1], k, LEFT, index=k) for k in range(count))) for s in (1.0, 1.0))
+    compared = []
+    monkeypatch.setattr(module, "overlap", lambda *given: compared.append(given) or np.ones((1, 1)))
+    looked_up = []
+    onto = module._Track.onto
+    monkeypatch.setattr(module._Track, "onto", lambda track, span: looked_up.append(track) or onto(track, span))
+    frame, _ = combine(one, two)
+    assert len(compared) == frame["face_id"].nunique() == count
+    assert len(looked_up) < count**2
+
+
 def test_a_face_that_moves_is_matched_over_the_time_of_the_longer_row():
     moving = joined(*(timeline(1.0, [0.1], 0, (20 * k, 0, 20 * k + 20, 20), index=k) for k in range(4)))
     frame, _ = combine(moving, timeline(4.0, [0.3], 0, (30, 0, 50, 20)))
@@ -364,5 +379,7 @@ def test_what_is_no_model_or_no_list_is_refused(make_model):
         predict([model, 5], "clip.mp4")
     with pytest.raises(InputError, match="jca-rendered is given twice"):
         predict(["jca-rendered", "jca-rendered"], "clip.mp4")
+    with pytest.raises(InputError, match="runs/a is given twice"):
+        predict(["./runs/a/", "runs/a"], "clip.mp4")
     with pytest.raises(InputError, match="given twice"):
         predict([model, model], "clip.mp4")

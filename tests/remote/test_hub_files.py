@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.hub.children import ended, start
 from tests.hub.hub_server import HubServer
 
 #: Steps `[repo, wanted, options]`, where `~` before a name makes it a pattern; `NOBODY` drops to a user without rights.
@@ -61,20 +61,16 @@ def fetch(server, tmp_path):
 
     def run(*steps, offline: bool = False, endpoint: str | None = None, home: Path | None = None, wait: bool = True):
         server.hub.log.clear()
-        environment = server.environment(home or tmp_path / "home", offline)
-        if endpoint:
-            environment["HF_ENDPOINT"] = endpoint
-        arguments = [sys.executable, "-c", CHILD, json.dumps([(*step, {})[:3] for step in steps])]
-        child = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        other = {"HF_ENDPOINT": endpoint} if endpoint else {}
+        given = json.dumps([(*step, {})[:3] for step in steps])
+        child = start(server, home or tmp_path / "home", "-c", CHILD, given, offline=offline, **other)
         return collect(child) if wait else child
 
     return run
 
 
-def collect(child: subprocess.Popen) -> list[dict]:
-    out, err = child.communicate(timeout=120)
-    assert child.returncode == 0, err
-    return [json.loads(line) for line in out.splitlines()]
+def collect(child) -> list[dict]:
+    return [json.loads(line) for line in ended(child)[0].splitlines()]
 
 
 def requests(server: HubServer) -> list[tuple[str, str]]:

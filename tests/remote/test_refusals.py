@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import pickle
 
 import pytest
@@ -73,6 +74,8 @@ CASES = {
     "forced, trouble": (because(ValueError("Force download failed due to the above error."), answer(502)), "(error 502)"),
     "offline": (errors.OfflineModeIsEnabled("x"), "HF_HUB_OFFLINE is set; unset it"),
     "no connection": (HTTP.ConnectError("x"), "which cannot be reached; check the connection"),
+    "an address that is none": (HTTP.UnsupportedProtocol("x"), "no Hub answers there; check HF_ENDPOINT"),
+    "a page where JSON was due": (json.JSONDecodeError("x", "<html>", 0), "whether this network wants a login first"),
     "reset": (HTTP.ReadError("x"), "the transfer was interrupted; nothing of it is kept, try again"),
     "truncated": (HTTP.RemoteProtocolError("x"), "the transfer was interrupted"),
     "shorter": (OSError("Consistency check failed: file should be of size 2"), "the transfer was interrupted"),
@@ -137,6 +140,7 @@ def test_no_token_is_shown_nor_what_quotes_it(monkeypatch):
 
 def test_only_what_says_nothing_of_the_question_is_out_of_reach():
     unanswered = {"too many", "too many, no number", "trouble", "no connection", "reset", "truncated", "offline"}
+    unanswered |= {"an address that is none", "a page where JSON was due"}
     assert {name for name, (error, _) in CASES.items() if is_out_of_reach(error)} == unanswered
     assert is_out_of_reach(TimeoutError())
     assert is_out_of_reach(refused(answer(503)))

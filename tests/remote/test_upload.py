@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,84 +10,75 @@ import pytest
 
 from affectzoo.errors import InputError
 from affectzoo.remote.upload import plan_upload, upload
+from tests.hub.children import Child
 from tests.hub.hub_server import HubServer
 
-ROOT = Path(__file__).resolve().parents[2]
-
 CHILD = """
-import dataclasses, json, sys, warnings
+import dataclasses, warnings
 from pathlib import Path
 from affectzoo.errors import AffectzooError
 from affectzoo.remote.upload import plan_upload, upload
 
-for step in json.loads(sys.argv[1]):
+for step in steps:
     files = {path.name: path for path in Path(step.pop("folder")).iterdir()}
     call = plan_upload if step.pop("dry_run", False) else upload
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             done = call(files, **step)
-        print(json.dumps(dataclasses.asdict(done)))
+        answer(dataclasses.asdict(done))
     except AffectzooError as error:
         classes = [kind.__name__ for kind in type(error).__mro__]
         said = [text for text in (str(warning.message) for warning in caught) if "removed again" in text]
-        print(json.dumps({"error": classes, "text": str(error), "warned": said}))
+        answer({"error": classes, "text": str(error), "warned": said})
 """
 
 
 class Loopback:
-    """A server, and uploads to it from a fresh interpreter."""
+    """A server, and uploads to it from an interpreter for each user, which goes on to the next test."""
 
-    def __init__(self, server: HubServer, folder: Path) -> None:
+    def __init__(self, server: HubServer, folder: Path, children: ExitStack) -> None:
         self.server, self.hub, self.folder = server, server.hub, folder
-        self.text = ""
+        self.children, self.running = children, {}
 
     def push(self, *steps: dict[str, Any], user: str | None = "alice", offline: bool = False) -> list[dict[str, Any]]:
-        """Run the steps; the requests of all of them stand in the server's log, what was printed in `text`."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "AFFECTZOO_"))}
-        environment = {
-            **inherited,
-            "HF_ENDPOINT": self.server.url,
-            "HF_HUB_DISABLE_XET": "1",
-            "HF_HOME": str(self.folder / f"home-{user}"),
-            "HF_HUB_OFFLINE": "1" if offline else "0",
-            "PYTHONPATH": str(ROOT),
-            **({"HF_TOKEN": f"hf_{user}"} if user else {}),
-        }
+        """Run the steps; the requests of all of them stand in the server's log."""
+        if (user, offline) not in self.running:
+            child = Child(self.server, self.folder / f"home-{user}", CHILD, user=user, offline=offline)
+            self.running[user, offline] = self.children.enter_context(child)
         self.hub.log.clear()
-        given = [
-            {"repo": "zoo/toy", **step} if step.get("dry_run") else {"repo": "zoo/toy", "message": "m", **step}
-            for step in steps
-        ]
-        done = subprocess.run(
-            [sys.executable, "-c", CHILD, json.dumps(given)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
+        return self.running[user, offline].answers(
+            {"repo": "zoo/toy", **({} if step.get("dry_run") else {"message": "m"}), **step} for step in steps
         )
-        self.text = done.stdout + done.stderr
-        assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    @property
+    def text(self) -> str:
+        """All that was ever printed."""
+        return "".join(child.text for child in self.running.values())
 
     def repo(self, name: str = "zoo/toy"):
         return self.hub.repos.get(("model", name))
 
-    def tree(self, branch: str = "main", name: str = "zoo/toy") -> dict[str, bytes]:
-        repo = self.repo(name)
-        files = repo.commits[repo.branches[branch]]["tree"]
-        return {path: self.hub.path(entry["key"]).read_bytes() for path, entry in files.items() if path != ".gitattributes"}
+    def tree(self, branch: str = "main") -> dict[str, bytes]:
+        return {name: content for name, content in self.server.held("zoo/toy", branch).items() if name != ".gitattributes"}
 
     def writes(self) -> list[str]:
         """The requests that change something, or carry a file."""
         return [f"{method} {path}" for method, path, *_ in self.hub.log if method not in ("GET", "HEAD")]
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hub")
+    with HubServer(folder / "server") as server, ExitStack() as children:
+        yield Loopback(server, folder, children)
+
+
 @pytest.fixture
-def loopback(tmp_path):
-    with HubServer(tmp_path / "server") as server:
-        yield Loopback(server, tmp_path)
+def loopback(running):
+    """The server with nothing on it and nothing wrong with it."""
+    running.hub.clear()
+    return running
 
 
 def write(folder: Path, **more: bytes | None) -> Path:
@@ -345,6 +333,6 @@ def test_a_token_is_neither_printed_nor_kept(loopback, tmp_path):
     assert "hf auth login" in wrong["text"]
     assert "hf_wrongSecret" not in loopback.text
     assert "hf_alice" not in loopback.text
-    held = [path for path in tmp_path.rglob("*") if path.is_file()]
+    held = [path for path in (*tmp_path.rglob("*"), *loopback.folder.rglob("*")) if path.is_file()]
     assert held
     assert not [path for path in held if b"hf_alice" in path.read_bytes() or b"hf_wrongSecret" in path.read_bytes()]

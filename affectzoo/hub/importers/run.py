@@ -8,7 +8,7 @@ from typing import Any
 
 from affectzoo.errors import ConfigError, InputError
 from affectzoo.hub.importers.building import MODEL, SOURCE, building
-from affectzoo.hub.importers.source import USUAL_FILES, Source, locate
+from affectzoo.hub.importers.source import Source, locate
 from affectzoo.registry import Entry, ImporterSpec, registry
 from affectzoo.remote.options import DownloadOptions
 
@@ -33,7 +33,8 @@ def import_checkpoint(
         out: the folder to write; absent or empty.
         options: of the importer (`affectzoo info KIND`).
         name: how the card calls the model; the folder's name where it is left out.
-        dtype: `float32`, `float16` or `bfloat16`; None keeps the checkpoint's.
+        dtype: `float32`, `float16` or `bfloat16`; None is that of the importer's model: float32,
+            whatever the file has, unless the importer says otherwise.
         digest: `git:` and a blob id, or `sha256:`, of a single file; checked before it is read.
         download: for the Hub.
         say: is given what the importer has to say, a sentence at a time.
@@ -78,8 +79,8 @@ def import_checkpoint(
 
 
 def files_of(function: Any) -> tuple[str, ...]:
-    """The names that an importer may be given from a Hub repository: its attribute `files`."""
-    return tuple(getattr(function, "files", USUAL_FILES))
+    """The names that an importer may be given from a Hub repository: its attribute `files`; none for one that reads a file."""
+    return tuple(getattr(function, "files", ()))
 
 
 def converted_from(source: Source, entry: Entry) -> str:

@@ -12,9 +12,6 @@ from affectzoo.remote.address import check_digest_form, digest_of, fetch, is_add
 from affectzoo.remote.hub_files import HubCommit
 from affectzoo.remote.options import DownloadOptions
 
-#: What is fetched from a Hub repository for an importer that does not say, as its function's attribute `files`.
-USUAL_FILES = ("config.json", "preprocessor_config.json", "model.safetensors", "pytorch_model.bin")
-
 _REPO = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".tar")
 #: What ends so was meant as a file, not as a repository.
@@ -42,7 +39,7 @@ def locate(
     Args:
         given: a file, a folder, an address, or `org/name[@revision]` on the Hub; what exists here wins.
         scratch: where a file from an address is put; the caller deletes it.
-        files: names that may be fetched from a Hub repository.
+        files: names that may be fetched from a Hub repository; none where the importer reads a single file.
         digest: `git:` or `sha256:` of a single file, checked before anybody reads it.
         options: for the Hub.
 
@@ -92,11 +89,13 @@ def from_hub(repo: str, revision: str | None, files: Sequence[str], options: Dow
 
     Raises:
         CheckpointError: the repository holds none of them.
-        InputError: two different revisions.
+        InputError: two different revisions, or an importer without `files`, which reads a single file.
         DownloadError: the Hub refused, or cannot be reached and the files are not cached.
     """
     if revision and options.revision and revision != options.revision:
         raise InputError(f"{repo} is asked for at {revision} and at {options.revision}; give one revision")
+    if not files:
+        raise InputError(f"this importer reads one file, not a repository; give the file or its address instead of {repo}")
     commit = HubCommit(repo, revision or options.revision, options)
     names = commit.choose(files)
     if any(name.endswith(".safetensors") for name in names):

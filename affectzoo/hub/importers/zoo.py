@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectzoo.errors import ConfigError, DownloadError, InputError
+from affectzoo.errors import ConfigError, DownloadError, InputError, PluginError, UnknownNameError
 from affectzoo.registry import Entry, ModelSpec, registry
 from affectzoo.remote.options import DownloadOptions
 
@@ -34,7 +34,7 @@ def imported_folder(spec: ModelSpec, options: DownloadOptions) -> Path:
     """
     if options.revision:
         raise InputError(f"{spec.name} is pinned by its card and has no revision {options.revision!r}; leave it out")
-    entry = registry().find("importer", spec.importer)
+    entry = _importer_of(spec)
     final = cache_folder(options.cache_dir) / _key(spec, entry)
     if _is_whole(final) and not options.force_download:
         return final
@@ -43,6 +43,16 @@ def imported_folder(spec: ModelSpec, options: DownloadOptions) -> Path:
         if options.force_download or not _is_whole(final):  # another process may have made it meanwhile
             _make(spec, entry, final, options)
     return final
+
+
+def _importer_of(spec: ModelSpec) -> Entry:
+    try:
+        return registry().find("importer", spec.importer)
+    except UnknownNameError as error:
+        raise PluginError(
+            f"{spec.name} is converted by the importer {spec.importer!r}, which no loaded plugin has; `affectzoo plugins` says "
+            "which are not loaded and why, and the first-party ones come with `pip install affectzoo[zoo]`"
+        ) from error
 
 
 def cache_folder(cache_dir: str | None = None) -> Path:

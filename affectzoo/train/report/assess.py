@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 
 from affectzoo.config import DataConfig
 from affectzoo.data.protocols import Protocol
 from affectzoo.errors import DataError, InputError
+from affectzoo.model.device import usable_device
 from affectzoo.train.evaluate import by_recording
 from affectzoo.train.report.fold_runs import is_cross_validation, read_fold_runs
 from affectzoo.train.report.postprocess import PostProcessing
@@ -157,18 +157,13 @@ def accelerator_on(device: str | None) -> Accelerator:
     """One that computes on `device`, in the precision of the weights."""
     if device is None:
         return Accelerator(mixed_precision="no")
-    try:
-        # Reading it back: a meta device takes tensors but computes nothing.
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        known = "cpu or cuda" if torch.cuda.is_available() else "cpu"
-        raise InputError(f"device {device!r} cannot be used here; use {known}") from error
+    wanted = usable_device(device)
     # accelerate takes a device from its environment alone, and the first one of a process for good.
     os.environ["ACCELERATE_TORCH_DEVICE"] = device
     try:
         accelerator = Accelerator(mixed_precision="no")
     finally:
         del os.environ["ACCELERATE_TORCH_DEVICE"]
-    if accelerator.device.type != torch.device(device).type:
+    if accelerator.device.type != wanted.type:
         raise InputError(f"this process already computes on {accelerator.device}; start another one for {device}")
     return accelerator

@@ -10,7 +10,7 @@ import torch
 
 import affectzoo
 from affectzoo.hub.importers.convert import run_importer, save_proved
-from affectzoo.registry import registry
+from affectzoo.registry import ImporterSpec, registry
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "importers.md"
 
@@ -37,6 +37,10 @@ def test_the_importer_of_the_docs_works(entry, tmp_path):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_every_importer_of_the_first_party_plugins_stands_in_the_docs():
-    text = DOCS.read_text()
-    assert all(f"| `{name}` |" in text for name in registry().names("importer") if name != "toy")
+def test_every_importer_of_the_first_party_plugins_stands_in_the_docs_with_the_licence_of_its_weights():
+    rows = dict(re.findall(r"^\| `([\w-]+)` \|.*\| (.+) \|$", DOCS.read_text(), re.MULTILINE))
+    for name in set(registry().names("importer")) - {"toy"}:
+        spec = registry().find("importer", name).spec
+        assert isinstance(spec, ImporterSpec)
+        licence = spec.weights_licence
+        assert rows[name].startswith(licence) if licence else rows[name].endswith("the card has none"), name

@@ -127,6 +127,11 @@ def test_a_repository_without_weights_is_told_apart_from_one_that_cannot_be_aske
         locate("org/name", tmp_path, files=FILES)
 
 
+def test_a_repository_is_refused_unasked_where_the_importer_reads_one_file(tmp_path):
+    with pytest.raises(InputError, match="reads one file, not a repository; give the file or its address instead of org/name"):
+        locate("org/name", tmp_path, files=())
+
+
 def test_two_revisions_are_refused(tmp_path):
     with pytest.raises(InputError, match="asked for at v1 and at v2; give one revision"):
         locate("org/name@v1", tmp_path, files=FILES, options=DownloadOptions(revision="v2"))

@@ -16,7 +16,7 @@ import torch
 from huggingface_hub import constants
 
 import affectzoo
-from affectzoo.errors import CheckpointError, DownloadError, InputError
+from affectzoo.errors import CheckpointError, DownloadError, InputError, PluginError
 from affectzoo.hub.importers import zoo
 from affectzoo.hub.importers.zoo import cache_folder, imported_folder
 from affectzoo.registry import ModelSpec
@@ -96,6 +96,14 @@ def test_after_each_fault_nothing_is_there_and_a_second_try_works(spec, server, 
     assert "\n" not in str(caught.value)
     assert visible(tmp_path / "cache" / "imported") == []
     assert affectzoo.load(imported_folder(spec, options))
+
+
+def test_without_its_importer_the_sentence_names_the_model_and_what_to_install(spec, server):
+    with pytest.raises(
+        PluginError, match=r"^toy-imported is converted by the importer 'absent', .*pip install affectzoo\[zoo\]"
+    ):
+        imported_folder(replace(spec, importer="absent"), DownloadOptions())
+    assert server.log == []
 
 
 def test_a_file_that_cannot_be_converted_leaves_nothing(spec, server, options, tmp_path):

@@ -65,6 +65,9 @@ def convert(source: Path, *, order: str = "va", note: str = "") -> affectzoo.Imp
     return affectzoo.Imported(model=model, summary="valence and arousal of a toy", notes=notes, caution="It is a toy.")
 
 
+convert.files = ("config.json", "model.safetensors", "pytorch_model.bin")
+
+
 def install_plugin(site: Path, models: str) -> Path:
     """Write the plugin as an installer would; `models` is a JSON list of the zoo entries it declares."""
     info = site / "affect_toy-2.1.dist-info"

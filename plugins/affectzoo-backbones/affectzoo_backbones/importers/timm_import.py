@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import reprlib
 from pathlib import Path
 from typing import Any, cast
@@ -14,13 +13,12 @@ from torch import Tensor, nn
 
 from affectzoo import AffectModel, FramesInput, Imported, StrictConfig, load_state, read_state_dict
 from affectzoo.errors import CheckpointError, ConfigError
+from affectzoo_backbones.importers.parts import read_json
 from affectzoo_backbones.importers.timm_model import AVERAGED, classifier_model, fill_classifier
 from affectzoo_backbones.timm_network import check_variant, create_network, has_fixed_size
 
 #: In the order of preference; a pickle is read only where there is nothing better.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-#: Far above the config of 21,841 named classes.
-_MOST_BYTES = 16 * 2**20
 #: Side of the largest image that a number in a file may ask memory for.
 _MOST_PIXELS = 4096
 
@@ -125,15 +123,8 @@ def _find(source: Path, architecture: str) -> tuple[Path, _Description]:
 
 
 def _read_description(path: Path) -> _Description:
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise CheckpointError(f"{path} has more than {_MOST_BYTES} bytes; it is not a config of timm")
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} does not exist; timm's layout has it beside the weights") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not valid JSON") from error
-    if isinstance(data, dict) and "pretrained_cfg" not in data:
+    data = read_json(path)
+    if "pretrained_cfg" not in data:
         # Before timm 0.9 everything stood on one level, and the names of classes under another key.
         data = {**data, "pretrained_cfg": {**data, "label_names": data.get("label_names", data.get("labels"))}}
     return _Description.parse(data, where=str(path))

@@ -17,6 +17,7 @@ from affectzoo.config import FramesInput
 from affectzoo.errors import CheckpointError
 from affectzoo.media.crops import frames_to_tensor
 from affectzoo_backbones.importers import hsemotion
+from tests.plugins.backbones.importers.networks import efficientnet
 
 EIGHT = ["anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
 SEVEN = [name for name in EIGHT if name != "contempt"]
@@ -25,18 +26,11 @@ MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.2
 
 
 def original(architecture: str = "tf_efficientnet_b0", outputs: int = 10, *, wrapped: bool = True) -> nn.Module:
-    """The authors' network with random weights and with statistics as a trained one has: no two channels alike."""
-    torch.manual_seed(outputs)
-    network = timm.create_model(architecture, num_classes=outputs)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.7, 1.3)
-            nn.init.normal_(module.bias, std=0.2)
-            nn.init.normal_(module.running_mean, std=0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    """The authors' network; theirs of two tasks wrap the classifier."""
+    network = efficientnet(architecture, outputs)
     if wrapped:
         network.classifier = nn.Sequential(network.classifier)
-    return network.eval()
+    return network
 
 
 def shaped(architecture: str, outputs: int, classifier: str) -> dict[str, torch.Tensor]:

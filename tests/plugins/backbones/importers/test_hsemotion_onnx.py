@@ -13,21 +13,9 @@ from torch import nn
 
 from affectzoo.errors import CheckpointError
 from affectzoo_backbones.importers import hsemotion
+from tests.plugins.backbones.importers.networks import efficientnet
 
 onnx = pytest.importorskip("onnx", reason="comes with affectzoo-backbones[onnx]")
-
-
-def original(architecture: str = "tf_efficientnet_b0", outputs: int = 10) -> nn.Module:
-    """The authors' network with random weights, and statistics of which no two channels' are alike."""
-    torch.manual_seed(0)
-    network = timm.create_model(architecture, num_classes=outputs)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.7, 1.3)
-            nn.init.normal_(module.bias, std=0.2)
-            nn.init.normal_(module.running_mean, std=0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network.eval()
 
 
 def export(network: nn.Module, path: Path, *, size: int = 224, folded: bool = True) -> Path:
@@ -42,7 +30,7 @@ def export(network: nn.Module, path: Path, *, size: int = 224, folded: bool = Tr
 
 @pytest.fixture(scope="module")
 def b0() -> nn.Module:
-    return original()
+    return efficientnet()
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +45,7 @@ def test_a_folded_export_gives_what_the_network_gives(b0, exported):
 
 
 def test_a_larger_network_is_told_from_the_smaller(tmp_path):
-    network = original("tf_efficientnet_b2", 8)
+    network = efficientnet("tf_efficientnet_b2", 8)
     model = check_same(network, export(network, tmp_path / "b2.onnx", size=260), 260)
     assert model.config.streams["visual"].backbone.name == "timm/tf_efficientnet_b2"
 
