@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     )
     from affectzoo.pickles.state import (
         load_state as load_state,
+        read_module_classes as read_module_classes,
         read_state_dict as read_state_dict,
     )
     from affectzoo.predict import (
@@ -187,6 +188,7 @@ _PUBLIC = {
     "predict": "affectzoo.predict",
     "read_lines": "affectzoo.data.tables",
     "read_pickle": "affectzoo.pickles.plain",
+    "read_module_classes": "affectzoo.pickles.state",
     "read_rows": "affectzoo.data.tables",
     "read_state_dict": "affectzoo.pickles.state",
     "register_backbone": "affectzoo.registry",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from affectzoo.errors import CheckpointError
 from affectzoo.pickles.files import opened
-from affectzoo.pickles.naming import weights_of
+from affectzoo.pickles.naming import classes_of, weights_of
 from affectzoo.pickles.tensors import make_tensors
 
 #: A checkpoint is larger than its header, and the library that reads it refuses larger headers than this.
@@ -43,6 +43,24 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             raise CheckpointError(f"{path} is not a valid safetensors file ({error}); fetch it again") from error
     with opened(path) as (value, read):
         return make_tensors(weights_of(value), read)
+
+
+def read_module_classes(path: str | Path) -> dict[str, str]:
+    """The modules of a whole pickled module: name -> class, such as `{"": "p.Net", "conv1": "torch.nn.modules.conv.Conv2d"}`.
+
+    The weights do not tell everything: two networks may have the same, and pad differently. Of the module that
+    `read_state_dict` reads; empty for a file that holds names and tensors alone.
+
+    Raises:
+        CheckpointError: as `read_state_dict`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; give the file of weights itself")
+    if _is_safetensors(path):
+        return {}
+    with opened(path) as (value, _):
+        return classes_of(value)
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -116,6 +116,18 @@ def test_the_prefix_of_data_parallel_is_dropped(save: Any, whole: bool) -> None:
     assert_same(affectzoo.read_state_dict(path), network.state_dict())
 
 
+@pytest.mark.parametrize("wrap", [lambda network: network, nn.DataParallel, lambda network: {"epoch": 3, "model": network}])
+def test_the_classes_of_a_whole_module_are_told_under_the_names_of_its_tensors(save: Any, wrap: Any) -> None:
+    network = Network()
+    expected = {name: f"{type(m).__module__}.{type(m).__qualname__}" for name, m in network.named_modules() if name}
+    classes = affectzoo.read_module_classes(save(wrap(network)))
+    assert {name: kind for name, kind in classes.items() if name} == expected
+
+
+def test_a_state_dict_tells_no_classes(save: Any) -> None:
+    assert affectzoo.read_module_classes(save(Network().state_dict())) == {}
+
+
 def test_a_prefix_that_not_every_name_has_is_part_of_the_names(save: Any) -> None:
     state = {"module.weight": torch.ones(2), "other": torch.zeros(1)}
     assert_same(affectzoo.read_state_dict(save(state)), state)

@@ -10,14 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from affectzoo import Imported, read_state_dict
+from affectzoo import Imported, read_module_classes, read_state_dict
 from affectzoo.errors import CheckpointError
 from affectzoo_backbones.importers.hsemotion_onnx import name_tensors, read_graph
 from affectzoo_backbones.importers.timm_model import AVERAGED, classifier_model, fill_classifier
 from affectzoo_backbones.timm_network import create_network
 
-#: Features of the last layer -> network, and side of the crops in pixels. The networks without `tf_` have the same tensors,
-#: but pad differently; the authors use these.
+#: Features of the last layer -> network, and side of the crops in pixels.
 _NETWORKS = {1280: ("tf_efficientnet_b0", 224), 1408: ("tf_efficientnet_b2", 260)}
 
 _SEVEN = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
@@ -86,6 +85,12 @@ def convert(source: Path) -> Imported:
 def _read_pickle(source: Path) -> tuple[dict[str, Tensor], Tensor, Tensor, bool]:
     """The network's tensors by timm's names, the last layer's `[K, D]` and `[K]`, and whether batch norms are folded."""
     tensors = read_state_dict(source)
+    stem = read_module_classes(source).get("conv_stem", "")
+    if stem and not stem.endswith(".Conv2dSame"):
+        # The networks without `tf_` have the same tensors, other padding and another epsilon.
+        raise CheckpointError(
+            f"{source}: its first convolution is {stem}, not Conv2dSame as in HSEmotion; this is another network"
+        )
     for name in ("classifier", "classifier.0"):  # a Linear, or a Sequential of one
         if f"{name}.weight" in tensors and f"{name}.bias" in tensors:
             return tensors, tensors.pop(f"{name}.weight"), tensors.pop(f"{name}.bias"), False
@@ -98,6 +103,12 @@ def _read_onnx(source: Path) -> tuple[dict[str, Tensor], Tensor, Tensor, bool]:
     architecture, _ = _network(graph.linear_weight, source)
     with torch.device("meta"):
         network = create_network(architecture, in_chans=3, image_size=None, pretrained=False, model_args=None)
+    pads = graph.convolutions[0].pads if graph.convolutions else ()
+    if any(pads) and pads[:2] == pads[2:]:
+        # At an even size, "same" padding of a stride of 2 goes to one side.
+        raise CheckpointError(
+            f"{source}: its first convolution is padded on all sides, unlike HSEmotion's; this is another network"
+        )
     return name_tensors(graph, network, source=source), graph.linear_weight, graph.linear_bias, graph.is_folded
 
 

@@ -34,11 +34,15 @@ class Norm:
 
 @dataclass
 class Convolution:
-    """One `Conv`: weight `[C, C_in / groups, H, W]`, its name in the file, bias `[C]`, and the batch norm after it."""
+    """One `Conv`: weight `[C, C_in / groups, H, W]`, its name in the file, bias `[C]`, and the batch norm after it.
+
+    `pads` are rows and columns added above, left, below and right; empty where the node says nothing.
+    """
 
     weight: Tensor
     name: str
     bias: Tensor | None
+    pads: tuple[int, ...]
     norm: Norm | None = None
 
 
@@ -82,7 +86,7 @@ def read_graph(path: Path) -> Graph:
             tensors[node.output[0]] = tensors[given[0]]
         elif node.op_type == "Conv":
             weight, *rest = _weights(given[1:], tensors, path)
-            convolutions.append(Convolution(weight, given[1], rest[0] if rest else None))
+            convolutions.append(Convolution(weight, given[1], rest[0] if rest else None, _pads(node)))
             last_output = node.output[0]
         elif node.op_type == "BatchNormalization":
             if not convolutions or given[0] != last_output:
@@ -193,6 +197,10 @@ def _weight(name: str, tensors: dict[str, Any], path: Path) -> Tensor:
     if array.dtype not in (np.float16, np.float32, np.float64):
         raise CheckpointError(f"{path}: the weight {name!r} is {array.dtype}, not float; quantised networks are not read")
     return torch.from_numpy(array.astype(np.float32))
+
+
+def _pads(node: Any) -> tuple[int, ...]:
+    return next((tuple(a.ints) for a in node.attribute if a.name == "pads"), ())
 
 
 def _attribute(node: Any, name: str, default: float) -> float:

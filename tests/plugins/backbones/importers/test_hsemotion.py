@@ -151,6 +151,16 @@ def test_another_network_is_refused_in_one_sentence(tmp_path, state, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_network_that_pads_differently_is_refused_though_its_tensors_are_alike(tmp_path):
+    network = efficientnet("efficientnet_b0", 8)
+    torch.save(network, tmp_path / "net.pt")
+    with pytest.raises(CheckpointError, match=r"first convolution is torch\.nn\.modules\.conv\.Conv2d, not Conv2dSame"):
+        hsemotion.convert(tmp_path / "net.pt")
+    torch.save(nn.DataParallel(network), tmp_path / "parallel.pt")
+    with pytest.raises(CheckpointError, match="not Conv2dSame"):
+        hsemotion.convert(tmp_path / "parallel.pt")
+
+
 def test_a_file_cut_short_is_refused(tmp_path, b0):
     torch.save(b0, tmp_path / "whole.pt")
     data = (tmp_path / "whole.pt").read_bytes()

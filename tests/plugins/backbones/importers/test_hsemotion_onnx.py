@@ -179,6 +179,7 @@ def test_batch_norms_of_another_epsilon_are_refused(b0, tmp_path):
         ("tf_efficientnet_b0", 1000, "has 1000 outputs"),
         ("mobilenetv3_large_100", 8, "another network"),
         ("resnet10t", 8, "1280 or 1408 features"),
+        ("efficientnet_b0", 8, "padded on all sides"),
     ],
 )
 def test_another_network_is_refused(tmp_path, architecture, outputs, message):
