@@ -32,9 +32,11 @@ def main() -> None:
 def _with_our_warnings_as_sentences(usual: Callable[..., None]) -> Callable[..., None]:
     """What affectzoo warns of is meant for its user: no place in the code, no line of it."""
     from affectzoo.cli.console import remark
+    from affectzoo.deprecations import AffectzooDeprecationWarning
 
     def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any) -> None:
-        if Path(filename).is_relative_to(Path(__file__).parents[1]):
+        ours = issubclass(category, AffectzooDeprecationWarning)  # a plugin's call may have led to it
+        if ours or Path(filename).is_relative_to(Path(__file__).parents[1]):
             remark(f"Note: {message}")
         else:
             usual(message, category, filename, *rest)

@@ -310,6 +310,21 @@ def demo(
     run_demo(out, seconds=seconds or 60.0, model=model, detector=detector)
 
 
+@app.command("new-plugin")
+def new_plugin_command(
+    name: Annotated[str, typer.Argument(help="Of the package; its component is registered under it too.")],
+    kind: Annotated[str, typer.Option(help="fusion, backbone, block, dataset, detector or temporal.")],
+    out: Annotated[Path, typer.Option(help="Folder in which the plugin's own is made.")] = Path(),
+    licence: Annotated[
+        str | None, typer.Option(help="SPDX identifier, such as MIT; never assumed.", show_default="undecided, and said so")
+    ] = None,
+) -> None:
+    """Write an installable plugin to begin with: one small component, its tests, README and CI."""
+    from affectzoo.cli.new_plugin import new_plugin
+
+    new_plugin(name, kind, out, licence=licence)
+
+
 data_app = typer.Typer(help="Look into a corpus before training on it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
@@ -347,3 +362,27 @@ def data_preview(
     from affectzoo.cli.data import preview_data
 
     preview_data(name, overrides or [], root=root, clips=clips, split=split, path=out)
+
+
+bench_app = typer.Typer(help="Compare components on the same data, with the same budget.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
+
+
+@bench_app.command("fusion")
+def bench_fusion_command(
+    data: Annotated[
+        str, typer.Argument(help="A folder of `affectzoo features`, an experiment file, or a dataset's name.")
+    ] = "rendered",
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="dotted.key=value of the experiment; init=MODEL says whose backbones.")
+    ] = None,
+    fusions: Annotated[str | None, typer.Option(help="Names, such as concat,mine; every registered one if left out.")] = None,
+    seeds: Annotated[str, typer.Option(help="Of every fusion.")] = "0,1,2",
+    out: Annotated[Path, typer.Option(help="Folder for runs and tables; another call goes on there.")] = Path("out/bench"),
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of every run, instead of the experiment's.")] = None,
+) -> None:
+    """Train every fusion and each modality alone; scores, differences to concat, cost. Exit code 1: a row failed."""
+    from affectzoo.cli.bench import bench_fusion
+
+    if not bench_fusion(data, overrides or [], fusions=fusions, seeds=seeds, folder=out, epochs=epochs):
+        raise typer.Exit(1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from affectzoo.cards.readme import Said
 from affectzoo.config import ModelConfig, StreamConfig
 from affectzoo.errors import ConfigError, InputError
-from affectzoo.model.build import build
+from affectzoo.model.build import build, shaped
 from affectzoo.model.checkpoint import DTYPES, load_weights, read_config, save_model, weight_files
 from affectzoo.model.contracts import Backbone, complete, zero_masked
 from affectzoo.model.heads import Head
@@ -96,13 +96,18 @@ class AffectModel(nn.Module):
             present = mask.bool().flatten()
             if not bool(present.all()):
                 return self._encode_present(modality, x.flatten(0, 1), present).unflatten(0, x.shape[:2])
-        return self.backbones[modality](x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return self._backbone(modality, x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def _backbone(self, modality: str, x: Tensor) -> Tensor:
+        """`[N, ...]` to `[N, D]`."""
+        backbone = self.backbones[modality]
+        return shaped("backbone", backbone, backbone(x), (len(x), self.feature_dims[modality]))
 
     def _encode_present(self, modality: str, x: Tensor, present: Tensor) -> Tensor:
         """Features `[N, D]` of the steps `x` `[N, ...]` that are `present` `[N]`; zeros for the others."""
         if not bool(present.any()):
             return x.new_zeros(len(x), self.feature_dims[modality])
-        encoded = self.backbones[modality](x[present])
+        encoded = self._backbone(modality, x[present])
         return encoded.new_zeros(len(x), encoded.shape[1]).index_put((present.nonzero().squeeze(1),), encoded)
 
     def forward_features(
@@ -121,7 +126,9 @@ class AffectModel(nn.Module):
         self._check_modalities(features, masks)
         filled, present = complete(features, masks, self.feature_dims)
         for name, temporal in self.temporals.items():
-            filled[name] = zero_masked(temporal(filled[name], present[name]), present[name])
+            encoded = temporal(filled[name], present[name])
+            wanted = (*present[name].shape, self._fused_dims[name])
+            filled[name] = zero_masked(shaped("temporal", temporal, encoded, wanted), present[name])
         attention: dict[str, Tensor] = {}
         if self.fusion is None:
             ((name, fused),) = filled.items()
@@ -131,6 +138,8 @@ class AffectModel(nn.Module):
         else:
             fused = self.fusion(filled, present)
         any_present = torch.stack(list(present.values())).any(dim=0)
+        if self.fusion is not None:
+            fused = shaped("fusion", self.fusion, fused, (*any_present.shape, self.fusion.out_dim))
         output = self.head(fused, any_present, pool=pool)
         return (output, attention) if return_attention else output
 

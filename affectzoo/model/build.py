@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
+from torch import Tensor
 
 from affectzoo.config import ComponentConfig
 from affectzoo.errors import AffectzooError, ConfigError, PluginError, UnknownNameError
@@ -75,7 +76,12 @@ def build(kind: str, config: ComponentConfig, **given: Any) -> Any:
         UnknownNameError, NameCollisionError, PluginError: the name does not lead to one working class.
         ConfigError: an unknown, missing or non-JSON argument, or one that the component refuses.
     """
-    entry = find_component(kind, config)
+    return build_entry(find_component(kind, config), config, **given)
+
+
+def build_entry(entry: Entry, config: ComponentConfig, **given: Any) -> Any:
+    """As `build`, of an entry that was found already."""
+    kind = entry.kind
     target = entry.resolve()
     if entry.variant:
         given = {"variant": entry.variant, **given}
@@ -93,6 +99,26 @@ def build(kind: str, config: ComponentConfig, **given: Any) -> Any:
         name=entry.name, distribution=entry.distribution, version=entry.version or None, config=_as_json(saved, where)
     )
     return module
+
+
+def called(kind: str, module: Any) -> str:
+    """How a message names a built component: `the fusion 'mine' of affect-extras 1.0`."""
+    component = module.component
+    if component is None:  # made by hand
+        return f"the {kind} {type(module).__name__}"
+    return f"the {kind} {component.name!r} of {component.distribution} {component.version or ''}".rstrip()
+
+
+def shaped(kind: str, module: Any, y: Any, wanted: Sequence[Any]) -> Tensor:
+    """`y` where it is a tensor of the shape that `module` owes; another could be broadcast into nonsense further on.
+
+    Raises:
+        PluginError: it is not; the message names component, distribution and version.
+    """
+    if isinstance(y, Tensor) and y.shape == tuple(wanted):
+        return y
+    given = f"gave a tensor of {list(y.shape)}" if isinstance(y, Tensor) else f"returned a {type(y).__name__}, not a tensor"
+    raise PluginError(f"{called(kind, module)} {given}, and [{', '.join(map(str, wanted))}] was due")
 
 
 def _construct(target: Any, arguments: Mapping[str, Any], entry: Entry) -> Any:
@@ -114,14 +140,28 @@ def find_component(kind: str, config: ComponentConfig) -> Entry:
         try:
             return registry().find(kind, config.name, SESSION)
         except UnknownNameError as error:
-            raise PluginError(
-                f"this model uses the {kind} {config.name!r}, which was registered in a script or notebook and is not part of "
-                f"an installed plugin; run the code with @affectzoo.register_{kind}({config.name!r}) first, then load again"
-            ) from error
+            raise PluginError(_unregistered(kind, config.name)) from error
     try:
         return registry().find(kind, config.name, config.distribution)
     except UnknownNameError as error:
         raise PluginError(_absent(kind, config)) from error
+
+
+def _unregistered(kind: str, name: str) -> str:
+    """Why a component of a script or notebook is not there, and what to do."""
+    need = f"this model uses the {kind} {name!r}, which was registered in a script or notebook"
+    try:
+        entry = registry().find(kind, name)
+    except UnknownNameError:
+        return (
+            f"{need} and is not part of an installed plugin; run the code with @affectzoo.register_{kind}({name!r}) first, "
+            "then load again"
+        )
+    # What began in a notebook often becomes a plugin; then the name can no longer be registered.
+    return (
+        f"{need}; {entry.provider} now provides a {kind} of that name: if it is the same one, write "
+        f'"distribution": "{entry.distribution}" instead of "{SESSION}" in the config.json of the model'
+    )
 
 
 def _absent(kind: str, config: ComponentConfig) -> str:
@@ -133,6 +173,9 @@ def _absent(kind: str, config: ComponentConfig) -> str:
     records = [r for r in registry().records if r.distribution == config.distribution]
     if not records:
         return f"{need}, which is not installed; if you trust it: pip install {wanted}"
+    refused = [r.reason for record in records for r in record.refused if (r.kind, r.name) == (kind, config.name)]
+    if refused:
+        return f"{need}; it is installed, but not loaded: {refused[0]}"
     # A distribution may have several plugins: one that is not loaded may be the one that is needed.
     record = next((r for r in records if r.status != "loaded"), records[0])
     if record.status == "failed":

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from affectzoo.config import FramesInput, LogMelInput, SignalInput, StreamInput, WaveformInput
-from affectzoo.errors import InputError
+from affectzoo.errors import InputError, PredictionError
 from affectzoo.media.audio import LogMel, prepare_waveform
 from affectzoo.media.crops import frames_to_tensor
 from affectzoo.media.pipeline import SubSequence
 from affectzoo.model.affect_model import AffectModel
+from affectzoo.model.faults import find_fault
 
 ItemT = TypeVar("ItemT")
 
@@ -129,8 +130,20 @@ class StepEncoder:
         for chunk in chunks(items, self.batch_size):
             raw = torch.from_numpy(np.stack([item for item in chunk if item is not None])).to(self.device)
             x = self._prepare(modality, raw).to(self._dtype)
-            features += self.model.encode(modality, x.unsqueeze(1)).squeeze(1).unbind()
+            features += self._encoded(modality, x).unbind()
         return features
+
+    def _encoded(self, modality: str, x: Tensor) -> Tensor:
+        """`[N, D]`; where the backbone fails or gives another shape, an error that names it."""
+        try:
+            encoded = self.model.encode(modality, x.unsqueeze(1)).squeeze(1)
+            if encoded.shape != (len(x), self.model.feature_dims[modality]):
+                raise PredictionError(f"the {modality} backbone gave features of {list(encoded.shape)}")
+        except Exception as error:
+            if fault := find_fault(self.model, {modality: x.unsqueeze(1)}, on_features=False):
+                raise PredictionError(fault) from error
+            raise
+        return encoded
 
     def _prepare(self, modality: str, raw: Tensor) -> Tensor:
         if modality == "visual":

@@ -16,6 +16,7 @@ from torch import Tensor
 from affectzoo.errors import PredictionError
 from affectzoo.media.windows import OverlapAverage, SlidingWindows
 from affectzoo.model.affect_model import AffectModel
+from affectzoo.model.faults import find_fault
 from affectzoo.predict.features import FaceFeature, Step, chunks
 
 
@@ -68,15 +69,28 @@ class WindowFuser:
         full = [i for i, window in enumerate(windows) if any(moment.features for moment in window)]
         for chunk in chunks(full, self.batch_size):
             features, masks = self._tensors([windows[i] for i in chunk])
-            output = self.model.forward_features(features, masks, pool=False)
+            output = self._predicted(features, masks)
             predicted = self._probabilities(output).double().cpu().numpy()
             if not np.isfinite(predicted).all():
-                raise PredictionError(
-                    f"the model {self.model.source} gave values that are not numbers; its weights or a part of it are broken"
-                )
+                fault = find_fault(self.model, features, masks, on_features=True)
+                cause = f": {fault}" if fault else "; its weights or a part of it are broken"
+                raise PredictionError(f"the model {self.model.source} gave values that are not numbers{cause}")
             for i, values in zip(chunk, predicted, strict=True):
                 outputs[i] = values[: len(windows[i])]
         return outputs
+
+    def _predicted(self, features: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
+        """`[B, L, K]`; where a part of the model fails or gives another shape, an error that names it."""
+        wanted = (*next(iter(masks.values())).shape, len(self.model.columns))
+        try:
+            output = self.model.forward_features(features, masks, pool=False)
+            if output.shape != wanted:
+                raise PredictionError(f"the model gave predictions of {list(output.shape)} where {list(wanted)} was due")
+        except Exception as error:
+            if fault := find_fault(self.model, features, masks, on_features=True):
+                raise PredictionError(fault) from error
+            raise
+        return output
 
     def _tensors(self, windows: Sequence[Sequence[Moment]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Modality -> features `[B, L, D_m]` and masks `[B, L]`; short windows are padded with masked steps."""

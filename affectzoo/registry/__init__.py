@@ -2,9 +2,10 @@
 
 from affectzoo.registry.arguments import check_arguments
 from affectzoo.registry.hooks import hookimpl, hookspec
-from affectzoo.registry.manager import PluginRecord, PluginWarning, load_plugins
+from affectzoo.registry.manager import PluginRecord, PluginWarning, Refusal, load_plugins
 from affectzoo.registry.registry import SESSION, Entry, Registry, lister, register, registrar, registry, suggestion
 from affectzoo.registry.specs import (
+    API_VERSION,
     KINDS,
     BackboneSpec,
     BlockSpec,
@@ -33,6 +34,7 @@ register_fusion = registrar("fusion")
 register_temporal = registrar("temporal")
 
 __all__ = [
+    "API_VERSION",
     "KINDS",
     "SESSION",
     "BackboneSpec",
@@ -46,6 +48,7 @@ __all__ = [
     "ModelSpec",
     "PluginRecord",
     "PluginWarning",
+    "Refusal",
     "Registry",
     "Spec",
     "TemporalSpec",

@@ -27,7 +27,6 @@ from affectzoo.registry.specs import (
 )
 
 PROJECT = "affectzoo"
-ENTRY_POINT_GROUP = "affectzoo.plugins"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

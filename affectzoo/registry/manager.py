@@ -2,33 +2,40 @@
 
 Our own loop rather than pluggy's `load_setuptools_entrypoints`, which stops at the first plugin that raises. Each plugin
 is imported, checked and asked for its specs inside its own `try`; a failure is recorded with distribution, version and
-cause, warned about once, and raised only under `AFFECTZOO_PLUGINS_STRICT=1`.
+cause, warned about once, and raised only under `AFFECTZOO_PLUGINS_STRICT=1`. A spec for another version of the plugin
+interface is recorded and left out; the plugin's other specs are loaded.
+
+Out of reach is what a plugin does to the process itself while it is imported: one that never returns, that ends the process
+by `os._exit`, or that changes `os.environ` or the filters of warnings. `AFFECTZOO_PLUGINS_BLOCK` keeps it from being imported.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
-import re
 import sys
+import textwrap
 import time
 import warnings
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.metadata import EntryPoint
 from typing import Any, Literal
 
 import pluggy
 
 from affectzoo.errors import PluginError
-from affectzoo.registry.hooks import ENTRY_POINT_GROUP, PROJECT, HookSpecs
-from affectzoo.registry.specs import KINDS, Spec
+from affectzoo.registry.hooks import PROJECT, HookSpecs
+from affectzoo.registry.installed import installed, normal, owner
+from affectzoo.registry.specs import API_VERSION, KINDS, Spec
+from affectzoo.registry.targets import absent_target
 
 ALLOW_VARIABLE = "AFFECTZOO_PLUGINS"
 BLOCK_VARIABLE = "AFFECTZOO_PLUGINS_BLOCK"
 STRICT_VARIABLE = "AFFECTZOO_PLUGINS_STRICT"
 
-#: Hook modules that take longer than this to import are named by `affectzoo plugins`.
+#: Plugins that take longer than this to give their specs are named by `affectzoo plugins`.
 SLOW_IMPORT_S = 1.0
 
 Status = Literal["loaded", "failed", "blocked"]
@@ -36,6 +43,22 @@ Status = Literal["loaded", "failed", "blocked"]
 
 class PluginWarning(UserWarning):
     """A plugin could not be loaded; everything else works."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A spec that is listed and not loaded; `str` of it is a sentence.
+
+    Attributes:
+        kind: registry kind; name: as the spec says; reason: why, and what to do.
+    """
+
+    kind: str
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r} is not loaded: {self.reason}"
 
 
 @dataclass
@@ -46,9 +69,10 @@ class PluginRecord:
         name, distribution, version: the entry point's name and who installed it.
         status: `loaded`, `failed` or `blocked` (by an environment variable; never imported).
         error: why it failed or was blocked, one sentence.
-        remarks: things its author should know (imports torch, slow import).
+        notes: what its author should know of its loading (imports torch, slow import).
         specs: kind -> what it provides.
-        import_s: seconds its import took.
+        refused: what it has for another version of the plugin interface.
+        import_s: seconds that its import and its hooks took.
     """
 
     name: str
@@ -56,14 +80,24 @@ class PluginRecord:
     version: str
     status: Status = "loaded"
     error: str = ""
-    remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     specs: dict[str, list[Spec]] = field(default_factory=dict)
+    refused: list[Refusal] = field(default_factory=list)
     import_s: float = 0.0
 
     @property
     def label(self) -> str:
         """Distribution and version, as error messages name a plugin."""
         return f"{self.distribution} {self.version}".strip()
+
+    @property
+    def remarks(self) -> list[str]:
+        """What its author and its users should know; looks for the module of every component."""
+        found = [*self.notes, *(map(str, self.refused) if self.status == "loaded" else [])]
+        for kind, specs in self.specs.items():
+            reasons = {spec.name: absent_target(spec) for spec in specs}
+            found += [f"{kind} {name!r} cannot be built: {reason}" for name, reason in reasons.items() if reason]
+        return found
 
 
 def load_plugins(points: Iterable[EntryPoint] | None = None) -> list[PluginRecord]:
@@ -79,10 +113,18 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> list[PluginRecor
         PluginError: a plugin failed and `AFFECTZOO_PLUGINS_STRICT=1` is set.
     """
     records: list[PluginRecord] = []
-    found = _installed(records) if points is None else points
-    for point in sorted(found, key=lambda p: (_distribution(p)[0], p.name)):
-        distribution, version = _distribution(point)
-        record = PluginRecord(point.name, distribution, version)
+    shadowed: dict[str, list[str]] = {}
+    if points is None:
+        found = installed()
+        points = [point for one in found for point in one.points]
+        shadowed = {one.name: one.shadowed for one in found}
+        for one in found:
+            if one.error is not None:
+                records.append(record := PluginRecord("entry_points.txt", one.name, one.version))
+                _fail(record, one.error)
+    for point in sorted(points, key=lambda p: (owner(p)[0], p.name)):
+        distribution, version = owner(point)
+        record = PluginRecord(point.name, distribution, version, notes=list(shadowed.get(distribution, ())))
         records.append(record)
         blocked = _blocked_by(point.name, distribution)
         if blocked:
@@ -90,11 +132,12 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> list[PluginRecor
             continue
         # A plugin may even call sys.exit or panic in Rust at import: only KeyboardInterrupt passes.
         try:
-            record.specs = _specs_of(_import(point, record), record)
+            record.specs = _load(point, record)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             _fail(record, error)
+    _note_collisions(records)
     return records
 
 
@@ -103,57 +146,13 @@ def strict() -> bool:
     return os.environ.get(STRICT_VARIABLE, "") not in ("", "0")
 
 
-def _installed(records: list[PluginRecord]) -> list[EntryPoint]:
-    """Our group's entry points, distribution by distribution: a damaged `entry_points.txt` costs nobody but its owner.
-
-    `importlib.metadata.entry_points` would raise for all; it would also parse the files of everything installed.
-    """
-    found: dict[str, list[EntryPoint]] = {}
-    for dist in distributions():
-        try:
-            text = dist.read_text("entry_points.txt") or ""
-        except (OSError, UnicodeError):
-            continue
-        if ENTRY_POINT_GROUP not in text:
-            continue
-        name, version = _identity(dist)
-        if _normal(name) in found:  # a copy further down the path is shadowed
-            continue
-        try:
-            found[_normal(name)] = list(dist.entry_points.select(group=ENTRY_POINT_GROUP))
-        except Exception as error:
-            found[_normal(name)] = []
-            record = PluginRecord("entry_points.txt", name, version)
-            records.append(record)
-            _fail(record, error)
-    return [point for points in found.values() for point in points]
-
-
-def _identity(dist: Distribution | None) -> tuple[str, str]:
-    """Name and version; empty where the distribution's METADATA is absent or damaged."""
-    try:
-        return (dist.name or "", dist.version or "") if dist is not None else ("", "")
-    except Exception:
-        return "", ""
-
-
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    name, version = _identity(point.dist)
-    return name or point.value.split(":")[0].split(".")[0], version
-
-
-def _normal(name: str) -> str:
-    """A distribution's name as installers compare it."""
-    return re.sub(r"[-_.]+", "-", name.strip().lower())
-
-
 def _names_in(variable: str) -> set[str]:
-    return {_normal(name) for name in os.environ.get(variable, "").split(",") if name.strip()}
+    return {normal(name) for name in os.environ.get(variable, "").split(",") if name.strip()}
 
 
 def _blocked_by(name: str, distribution: str) -> str:
     """Why this plugin must not be imported; empty where it may be."""
-    own = {_normal(name), _normal(distribution)}
+    own = {normal(name), normal(distribution)}
     if own & _names_in(BLOCK_VARIABLE):
         return f"named in {BLOCK_VARIABLE}"
     allowed = _names_in(ALLOW_VARIABLE)
@@ -162,16 +161,38 @@ def _blocked_by(name: str, distribution: str) -> str:
     return ""
 
 
-def _import(point: EntryPoint, record: PluginRecord) -> Any:
+class _Aside:
+    """Stands for `sys.stdout` while a plugin is loaded: what it prints must not mix with a command's output."""
+
+    def __init__(self) -> None:
+        self.used = False
+
+    def write(self, text: str) -> int:
+        self.used = True
+        return sys.stderr.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+def _load(point: EntryPoint, record: PluginRecord) -> dict[str, list[Spec]]:
+    """Import the plugin, ask it for its specs, and note what it did besides."""
     torch_before = "torch" in sys.modules
+    aside: Any = _Aside()
     started = time.perf_counter()
-    plugin = point.load()
-    record.import_s = time.perf_counter() - started
-    if "torch" in sys.modules and not torch_before:
-        record.remarks.append("its hook module imports torch, which makes every command slow")
-    if record.import_s > SLOW_IMPORT_S:
-        record.remarks.append(f"its hook module took {record.import_s:.1f} s to import")
-    return plugin
+    try:
+        with redirect_stdout(aside):
+            return _specs_of(point.load(), record)
+    finally:
+        record.import_s = time.perf_counter() - started
+        if "torch" in sys.modules and not torch_before:
+            record.notes.append("its hook module imports torch, which makes every command slow")
+        if record.import_s > SLOW_IMPORT_S:
+            record.notes.append(
+                f"its hook module took {record.import_s:.1f} s to import; {BLOCK_VARIABLE}={record.name} leaves it out"
+            )
+        if aside.used:
+            record.notes.append("its hook module prints when it is imported")
 
 
 def _specs_of(plugin: Any, record: PluginRecord) -> dict[str, list[Spec]]:
@@ -202,15 +223,52 @@ def _specs_of(plugin: Any, record: PluginRecord) -> dict[str, list[Spec]]:
             for spec in returned:
                 if not isinstance(spec, spec_type):
                     raise PluginError(f"{hook} must return {spec_type.__name__} objects, not {type(spec).__name__}")
+                if reason := _other_version(spec, record):
+                    record.refused.append(Refusal(kind, spec.name, reason))
+                    continue
                 spec.validate()
                 specs.setdefault(kind, []).append(spec)
+    if record.refused and not specs:
+        raise PluginError(f"all that it provides is for another affectzoo: {record.refused[0].reason}")
     return specs
 
 
+def _other_version(spec: Spec, record: PluginRecord) -> str:
+    """Why a spec is for another version of the plugin interface, and what to upgrade; empty where it is for this one."""
+    wanted = spec.api_version
+    if type(wanted) is not int or wanted == API_VERSION:  # what is no number is for `validate` to refuse
+        return ""
+    upgrade = "affectzoo" if wanted > API_VERSION else record.distribution
+    return f"it is for plugin API {wanted}, this affectzoo has {API_VERSION}; upgrade {upgrade}: pip install -U {upgrade}"
+
+
+def _note_collisions(records: list[PluginRecord]) -> None:
+    """Tell every provider of a name that others have, too, how its component is called without doubt."""
+    providers: dict[tuple[str, str], list[PluginRecord]] = {}
+    for record in records:
+        for kind, specs in record.specs.items():
+            for spec in specs:
+                providers.setdefault((kind, spec.name), []).append(record)
+    for (kind, name), sharing in providers.items():
+        for record in {id(one): one for one in sharing}.values():
+            others = sorted({other.label for other in sharing if other.distribution != record.distribution})
+            if others:
+                record.notes.append(
+                    f"{kind} {name!r} is provided by {', '.join(others)}, too: write {record.distribution}/{name} for this one"
+                )
+            if [one.distribution for one in sharing].count(record.distribution) > 1:
+                record.notes.append(f"{kind} {name!r} is declared twice by {record.label}, so it cannot be used")
+
+
 def _fail(record: PluginRecord, error: BaseException) -> None:
-    cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-    record.status, record.error = "failed", cause
-    sentence = f"plugin {record.name!r} of {record.label} was not loaded: {cause}"
+    try:
+        said = str(error)
+    except Exception as another:  # an exception of the plugin's own, that cannot even say what it is
+        said = f"(no message: {type(another).__name__})"
+    cause = said if isinstance(error, PluginError) else f"{type(error).__name__}: {said}"
+    # One line, whatever the plugin had to say.
+    record.status, record.error = "failed", textwrap.shorten(cause, 400, placeholder=" ...")
+    sentence = f"plugin {record.name!r} of {record.label} was not loaded: {record.error}"
     if strict():
         raise PluginError(sentence) from error
     warnings.warn(f"{sentence} (`affectzoo plugins` lists all)", PluginWarning, stacklevel=3)

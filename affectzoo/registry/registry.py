@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -63,10 +64,12 @@ class Entry:
         module_name, attribute = self.spec.target.split(":")
         try:
             return getattr(importlib.import_module(module_name), attribute)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a module may call sys.exit or panic in Rust
             raise PluginError(
                 f"{self.kind} {self.name!r} of {self.provider} could not be imported from {self.spec.target}: "
-                f"{type(error).__name__}: {error}"
+                f"{type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
 
 
@@ -134,13 +137,28 @@ class Registry:
 
     def _unknown(self, kind: str, name: str) -> str:
         known = self.names(kind)
+        if refused := self._refused(kind, name):
+            return refused
         if name.endswith("/") and self._matches(kind, f"{name}x"):
             return f"{kind} {name!r} is a family: write {name}NAME"
         failed = [r for r in self.records if r.status != "loaded"]
         note = f" {len(failed)} plugin(s) are not loaded: see `affectzoo plugins`." if failed else ""
         if not known and kind in ("fusion", "backbone", "importer"):
             note += " The first-party plugins come with `pip install affectzoo[zoo]`."
-        return f"no {kind} is called {name!r}.{suggestion(name, known)} `affectzoo list {kind}s` names all.{note}"
+        near = suggestion(name, known)
+        if not near and (name.startswith(f"{SESSION}/") or "/" not in name) and issubclass(KINDS[kind][1], ComponentSpec):
+            note += " What a script or notebook registers is known to its own process alone."
+        return f"no {kind} is called {name!r}.{near} `affectzoo list {kind}s` names all.{note}"
+
+    def _refused(self, kind: str, name: str) -> str:
+        """Why a name is listed and not loaded; empty where no plugin has it."""
+        for record in self.records:
+            for refused in record.refused:
+                called = (refused.name, f"{record.distribution}/{refused.name}")
+                variant = refused.name.endswith("/") and name.startswith(called)
+                if refused.kind == kind and (name in called or variant):
+                    return f"{kind} {name!r} of {record.label} is not loaded: {refused.reason}"
+        return ""
 
 
 def suggestion(name: str, known: list[str]) -> str:
@@ -165,29 +183,66 @@ def _answering(entries: list[Entry], name: str) -> list[Entry]:
     return found
 
 
-@cache
+_lock = threading.RLock()
+_loading = False
+
+
 def registry() -> Registry:
-    """The process-wide registry; plugins are loaded at the first call."""
+    """The process-wide registry; plugins are loaded at the first call.
+
+    Raises:
+        PluginError: a plugin asks for it while it is being loaded.
+    """
+    global _loading
+    with _lock:
+        if _loading:
+            raise PluginError(
+                "its hook module registers or looks up a component while plugins are being loaded; "
+                "return a spec from its hook, and leave @affectzoo.register_... to scripts and notebooks"
+            )
+        _loading = True
+        try:
+            return _loaded()
+        finally:
+            _loading = False
+
+
+@cache
+def _loaded() -> Registry:
     return Registry(load_plugins())
 
 
 def register(
     kind: str, name: str, *, summary: str = "", licence: str = "unspecified", paper: str = "", **fields: Any
 ) -> Callable[[Any], Any]:
-    """A decorator that registers a class or function under `name` for this process.
+    """A decorator that registers a class or function under `name` for this process and those forked from it.
+
+    A process that starts anew (`affectzoo train --nproc 2`, `accelerate launch`, workers that are spawned) runs neither a
+    notebook nor the script that called it: a component that is to be known there belongs into a plugin.
 
     Args:
         kind: registry kind, such as `fusion`.
-        name: lower case; running the cell again replaces the component.
+        name: lower case; running the cell again replaces the component, and what was built before stays as it is.
         summary, licence, paper: as in a plugin's spec.
         fields: further fields of the kind's spec (`modality` for a backbone).
+
+    Raises:
+        PluginError: the name, a field or what is decorated cannot be used.
+        NameCollisionError: an installed plugin already provides the name.
     """
     spec_type: Any = KINDS[kind][1]
+    if not isinstance(name, str):
+        raise PluginError(f'it takes a name: write @affectzoo.register_{kind}("my-{kind}") above the class')
 
     def decorate(obj: Any) -> Any:
-        text = summary or (obj.__doc__ or "").strip().split("\n")[0] or obj.__name__
-        target = f"{SESSION}:{obj.__name__}"
-        spec = spec_type(name=name, summary=text, licence=licence, paper=paper, target=target, **fields)
+        called = getattr(obj, "__name__", "")
+        if not callable(obj) or not called.isidentifier():
+            raise PluginError(f"register_{kind}({name!r}) takes a class or a named function, not {obj!r}")
+        text = summary or (obj.__doc__ or "").strip().split("\n")[0] or called
+        try:
+            spec = spec_type(name=name, summary=text, licence=licence, paper=paper, target=f"{SESSION}:{called}", **fields)
+        except TypeError as error:
+            raise PluginError(f"register_{kind}({name!r}): {str(error).rpartition('__init__() ')[2]}") from error
         registry().register(kind, spec, obj)
         return obj
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from affectzoo.errors import PluginError
 
+#: Version of what the core expects of specs and components. Raised by one when a plugin written for the one before would break.
+API_VERSION = 1
+
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _DIGEST = re.compile(r"git:[0-9a-f]{40}|sha256:[0-9a-f]{64}")
 #: `http://` too: the digest decides whether a file is read, not the way it came.
@@ -26,18 +29,22 @@ class Spec:
         summary: one line for `affectzoo list`.
         licence: SPDX identifier of the code or weights; never defaulted.
         paper: citation or arXiv id, empty where there is none.
+        api_version: the `API_VERSION` that the component was written for; of another, it is listed and not loaded.
     """
 
     name: str
     summary: str
     licence: str
     paper: str = ""
+    api_version: int = 1
 
     def validate(self) -> None:
         """Raise `PluginError` where the description itself is unusable."""
         for field in ("name", "summary", "licence", "paper"):
             if not isinstance(getattr(self, field), str):
                 raise PluginError(f"{type(self).__name__}.{field} must be a string, not {getattr(self, field)!r}")
+        if type(self.api_version) is not int or self.api_version < 1:  # True is an int, too
+            raise PluginError(f"{self.name!r}: api_version {self.api_version!r} must be a whole number from 1")
         if not _NAME.fullmatch(self.name):
             raise PluginError(f"{self.name!r} is not a usable name: lower-case letters, digits, '-', '_', '.', '/' only")
         if not self.summary.strip() or not self.licence.strip():

@@ -218,7 +218,7 @@ class HubCommit:
 
         sentence = (
             f"{self.wanted} is not cached and the Hub cannot be reached: local_files_only or HF_HUB_OFFLINE forbids to ask it; "
-            "connect once, or give a folder or a bundled model (`affectzoo list` names them)"
+            "connect once"
         )
         return refusal(LocalEntryNotFoundError(sentence), sentence)
 

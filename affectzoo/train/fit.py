@@ -22,6 +22,7 @@ from affectzoo.data.windows import WindowDataset
 from affectzoo.errors import ConfigError, DataError
 from affectzoo.files import write_json
 from affectzoo.model.affect_model import AffectModel
+from affectzoo.model.faults import find_fault
 from affectzoo.train.augment import augment
 from affectzoo.train.batches import Batches, StreamedBatches, evaluation_loader
 from affectzoo.train.evaluate import predict_split, scores
@@ -209,8 +210,15 @@ class Fit:
             write_json(path, {"step": self.progress.step, "what": what, "windows": clips})
         raise DataError(
             f"{self.experiment.name}: the {what} is not a number at step {self.progress.step}; its clips are listed in {path}. "
-            "Look at their inputs and labels, or lower train.lr"
+            f"{self._fault(window) or 'Look at their inputs and labels, or lower train.lr'}"
         )
+
+    def _fault(self, window: list[Counted]) -> str:
+        """Which component gave what is no number; empty where none did, and where weights are in shards."""
+        if self.accelerator.is_fsdp2:
+            return ""
+        found = (find_fault(self.model, b["inputs"], b["masks"], on_features=self.on_features) for b, _ in window)
+        return next((f"{fault[0].upper()}{fault[1:]}" for fault in found if fault), "")
 
     def _validate(self, watch: Watch) -> None:
         """Score the split, log the epoch, save the model where it is the best so far; the next epoch is then due."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import affectzoo
 
 GOOD = """
 from affectzoo import FusionSpec, hookimpl
@@ -37,27 +40,29 @@ print(json.dumps({
 """
 
 
+def write(
+    folder: Path, name: str, source: str = "", *, entry_points: str | bytes | None = None, metadata: str | None = None
+) -> Path:
+    """A package and its dist-info, as an installer would leave them in `folder`."""
+    package = name.replace("-", "_")
+    (folder / package).mkdir()
+    (folder / package / "__init__.py").write_text("")
+    (folder / package / "hooks.py").write_text(source.replace("{package}", package))
+    (folder / package / "fusion.py").write_text(FUSION)
+    info = folder / f"{package}-1.5.dist-info"
+    info.mkdir()
+    if metadata is None:
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n"
+    if metadata:
+        (info / "METADATA").write_text(metadata)
+    text = f"[affectzoo.plugins]\nmain = {package}.hooks\n" if entry_points is None else entry_points
+    (info / "entry_points.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return folder
+
+
 @pytest.fixture
 def site(tmp_path):
-    """Write a package and its dist-info, as an installer would."""
-
-    def install(name: str, source: str = "", *, entry_points: str | bytes | None = None, metadata: str | None = None) -> Path:
-        package = name.replace("-", "_")
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "__init__.py").write_text("")
-        (tmp_path / package / "hooks.py").write_text(source.replace("{package}", package))
-        (tmp_path / package / "fusion.py").write_text(FUSION)
-        info = tmp_path / f"{package}-1.5.dist-info"
-        info.mkdir()
-        if metadata is None:
-            metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n"
-        if metadata:
-            (info / "METADATA").write_text(metadata)
-        text = f"[affectzoo.plugins]\nmain = {package}.hooks\n" if entry_points is None else entry_points
-        (info / "entry_points.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
-        return tmp_path
-
-    return install
+    return functools.partial(write, tmp_path)
 
 
 def run(site: Path, code: str = REPORT, **environment: str) -> subprocess.CompletedProcess:
@@ -168,6 +173,112 @@ def test_a_shadowed_copy_of_a_distribution_is_not_loaded_twice(site, tmp_path):
     (copy / "METADATA").write_text("Metadata-Version: 2.1\nName: Good_Plugin\nVersion: 1.0\n")
     (copy / "entry_points.txt").write_text("[affectzoo.plugins]\nmain = good_plugin.hooks\n")
     seen = report(f"{folder}{os.pathsep}{copy.parent}")
-    assert seen["records"]["good-plugin"][1] == "1.5"
+    _, version, status, error, remarks = seen["records"]["good-plugin"]
+    assert (version, status, error) == ("1.5", "loaded", "")
+    assert remarks == [f"version 1.0 is installed too, in {copy.parent}, and not used: uninstall one of them"]
     assert "Good_Plugin" not in seen["records"]
     assert "extra-sum" in seen["fusions"]
+
+
+REGISTERS = "import affectzoo\n@affectzoo.register_fusion('from-hook')\nclass Mine: ...\n" + GOOD
+
+VERSIONS = """
+from affectzoo import FusionSpec, hookimpl
+
+@hookimpl
+def affectzoo_fusions():
+    common = dict(summary="a sum", licence="MIT", target="{package}.fusion:Sum")
+    return [FusionSpec(name="of-tomorrow", api_version=2, **common), FusionSpec(name="of-today", **common)]
+"""
+
+#: Distribution -> (hook module, status, words of its line).
+BAD = {
+    "builtin-name": (
+        GOOD.replace("extra-sum", "gru").replace("Fusion", "Temporal").replace("_fusions", "_temporals"),
+        "loaded",
+        f"temporal 'gru' is provided by affectzoo {affectzoo.__version__}, too: write builtin-name/gru for this one",
+    ),
+    "exits": ("import sys; sys.exit('bye')", "failed", "SystemExit: bye"),
+    "garbage": (GOOD.replace('name="extra-sum"', "name=3"), "failed", "FusionSpec.name must be a string, not 3"),
+    "lost-attribute": (
+        GOOD.replace("extra-sum", "lost-attribute").replace(":Sum", ":Summe"),
+        "loaded",
+        "fusion 'lost-attribute' cannot be built: the module lost_attribute.fusion holds no Summe",
+    ),
+    "lost-module": (
+        GOOD.replace("extra-sum", "lost-module").replace(".fusion", ".fussion"),
+        "loaded",
+        "fusion 'lost-module' cannot be built: there is no module lost_module.fussion",
+    ),
+    "misspelt": (
+        "from affectzoo import hookimpl\n@hookimpl\ndef affectzoo_fusoins(): return []",
+        "failed",
+        "affectzoo_fusions?",
+    ),
+    "prints": ("print('hello')\n" + GOOD.replace("extra-sum", "printed"), "loaded", "its hook module prints when"),
+    "raises": ("raise RuntimeError('out of\\n\\ncheese')", "failed", "RuntimeError: out of cheese"),
+    "registers": (REGISTERS, "failed", "leave @affectzoo.register_... to scripts and notebooks"),
+    "slow": ("import time; time.sleep(1.1)\n" + GOOD.replace("extra-sum", "slow"), "loaded", "s to import"),
+    "tomorrow": (VERSIONS, "loaded", "fusion 'of-tomorrow' is not loaded: it is for plugin API 2, this affectzoo has 1;"),
+}
+
+
+@pytest.fixture(scope="module")
+def bad_site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    for name, (source, _, _) in {**BAD, "good": (GOOD, "", "")}.items():
+        write(folder, name, source)
+    return folder
+
+
+def command(site: Path, *arguments: str) -> subprocess.CompletedProcess:
+    code = f"import sys; sys.argv[1:] = {list(arguments)!r}; from affectzoo.cli import main; main()"
+    return run(site, code, COLUMNS="400")
+
+
+def test_every_bad_plugin_has_one_line_in_affectzoo_plugins(bad_site):
+    done = command(bad_site, "plugins")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for name, (_, status, words) in BAD.items():
+        (line,) = [line for line in lines if line.split()[1:2] == [name]]
+        assert line.split()[:4] == ["main", name, "1.5", status]
+        assert words in line
+    (line,) = [line for line in lines if line.split()[1:2] == ["good"]]
+    assert line.split()[3:] == ["loaded", "1", "fusion"]
+    # Each failure is told once besides, and not where the output goes.
+    assert done.stderr.count("was not loaded") == sum(status == "failed" for _, status, _ in BAD.values())
+
+
+def test_beside_every_bad_plugin_everything_else_works(bad_site):
+    code = """
+import affectzoo
+print(affectzoo.create_temporal("tcn", in_dim=3).out_dim > 0)
+print(affectzoo.create_temporal("affectzoo/gru", in_dim=3).out_dim > 0)
+print({"extra-sum", "of-today", "printed", "slow"} <= set(affectzoo.list_fusions()))
+for name in ("of-tomorrow", "lost-module", "lost-attribute", "from-hook"):
+    try:
+        affectzoo.create_fusion(name, {"audio": 2}, 2)
+    except affectzoo.AffectzooError as error:
+        print(error)
+try:
+    affectzoo.create_temporal("gru", in_dim=3)
+except affectzoo.AffectzooError as error:
+    print(error)
+"""
+    done = run(bad_site, code)
+    assert done.returncode == 0, done.stderr
+    *worked, tomorrow, module, attribute, hook, collision = done.stdout.splitlines()
+    assert worked == ["True"] * 3  # and nothing of what "prints" has to say
+    assert tomorrow.startswith("fusion 'of-tomorrow' of tomorrow 1.5 is not loaded: it is for plugin API 2")
+    assert tomorrow.endswith("pip install -U affectzoo")
+    assert "fusion 'lost-module' of lost-module 1.5 could not be imported from lost_module.fussion:Sum" in module
+    assert "fusion 'lost-attribute' of lost-attribute 1.5 could not be imported" in attribute
+    assert "no fusion is called 'from-hook'" in hook
+    assert collision.endswith("write affectzoo/gru or builtin-name/gru")
+
+
+def test_a_bad_plugin_leaves_the_exit_code_and_the_output_of_commands_alone(bad_site, tmp_path):
+    (tmp_path / "empty").mkdir()
+    alone, beside = command(tmp_path / "empty", "list", "detectors"), command(bad_site, "list", "detectors")
+    assert (beside.returncode, beside.stdout) == (alone.returncode, alone.stdout) == (0, alone.stdout)

@@ -10,8 +10,17 @@ from types import SimpleNamespace
 import pytest
 
 import affectzoo
-from affectzoo.errors import PluginError
-from affectzoo.registry import BackboneSpec, FusionSpec, ModelSpec, PluginWarning, load_plugins
+from affectzoo.errors import PluginError, UnknownNameError
+from affectzoo.registry import (
+    API_VERSION,
+    BackboneSpec,
+    FusionSpec,
+    ModelSpec,
+    PluginRecord,
+    PluginWarning,
+    Registry,
+    load_plugins,
+)
 from affectzoo.registry.manager import strict
 
 
@@ -159,10 +168,134 @@ def test_torch_in_a_hook_module_is_remarked(plugin, monkeypatch):
     assert "imports torch" in record.remarks[0]
 
 
-def test_a_slow_import_is_remarked(plugin, monkeypatch):
+def test_a_plugin_that_takes_its_time_is_named_and_so_is_the_way_to_leave_it_out(plugin, monkeypatch):
+    monkeypatch.setattr("affectzoo.registry.manager.SLOW_IMPORT_S", 0.2)
+    slow = "import time\n{}" + GOOD.replace("    return", "    {}\n    return")
+    pause = "time.sleep(0.25)"
+    records = load_plugins(
+        [
+            plugin(GOOD, "quick", "a"),
+            plugin(slow.format(pause, "pass"), "import", "b"),
+            plugin(slow.format("", pause), "hook", "c"),
+        ]
+    )
+    assert not any("took" in note for note in records[0].notes)
+    for record in records[1:]:
+        assert record.status == "loaded"
+        assert 0.25 <= record.import_s < 5
+        assert f"took {record.import_s:.1f} s to import; AFFECTZOO_PLUGINS_BLOCK={record.name}" in record.notes[0]
+
+
+def test_a_slow_plugin_that_fails_is_named_slow_too(plugin, monkeypatch):
     monkeypatch.setattr("affectzoo.registry.manager.SLOW_IMPORT_S", 0.0)
-    (record,) = load_plugins([plugin(GOOD)])
-    assert "to import" in record.remarks[-1]
+    with pytest.warns(PluginWarning):
+        (record,) = load_plugins([plugin("1 / 0")])
+    assert "to import" in record.remarks[0]
+
+
+def test_what_a_plugin_prints_is_kept_out_of_the_output_and_remarked(plugin, capsys):
+    source = "import sys; print('hello'); sys.stdout.writelines(['there']); sys.stdout.flush()\n" + GOOD
+    (record,) = load_plugins([plugin(source)])
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "hello\nthere"
+    assert "prints when it is imported" in record.remarks[0]
+
+
+def test_whatever_a_plugin_raises_is_one_line(plugin):
+    unspeakable = "class Odd(Exception):\n    def __str__(self): raise ValueError\nraise Odd"
+    long = "raise ValueError('first line\\n' + 'word ' * 5000)"
+    with pytest.warns(PluginWarning):
+        mute, wordy, good = load_plugins([plugin(unspeakable, "a"), plugin(long, "b"), plugin(GOOD, "c")])
+    assert mute.error == "Odd: (no message: ValueError)"
+    assert wordy.error.startswith("ValueError: first line word word")
+    assert len(wordy.error) <= 400
+    assert good.status == "loaded"
+
+
+def test_providers_of_one_name_are_told_of_each_other(plugin):
+    twice = GOOD.replace("return [", "return 2 * [")
+    records = load_plugins([plugin(GOOD, "x", "a"), plugin(GOOD, "y", "b"), plugin(twice, "z", "c")])
+    (first,), (second,), third = [record.notes for record in records]
+    assert first == "fusion 'extra-sum' is provided by b 1.0, c 1.0, too: write a/extra-sum for this one"
+    assert second == "fusion 'extra-sum' is provided by a 1.0, c 1.0, too: write b/extra-sum for this one"
+    assert third[1] == "fusion 'extra-sum' is declared twice by c 1.0, so it cannot be used"
+
+
+VERSIONED = """
+@hookimpl
+def affectzoo_fusions():
+    common = dict(summary="a sum", licence="MIT", target="json:loads")
+    return [FusionSpec(name=n, api_version=v, **common) for n, v in {pairs}]
+"""
+
+
+def test_a_spec_for_another_version_is_listed_with_the_reason_and_its_neighbours_are_loaded(plugin, recwarn):
+    pairs = [("new", API_VERSION + 1), ("now", API_VERSION), ("old", API_VERSION - 1), ("Bad Name", 99)]
+    (record,) = load_plugins([plugin(VERSIONED.replace("{pairs}", repr(pairs)))])
+    assert (record.status, [spec.name for spec in record.specs["fusion"]]) == ("loaded", ["now"])
+    new, old, future = record.remarks
+    assert new == (
+        f"fusion 'new' is not loaded: it is for plugin API {API_VERSION + 1}, this affectzoo has {API_VERSION}; "
+        "upgrade affectzoo: pip install -U affectzoo"
+    )
+    assert old.endswith("upgrade affect-extras: pip install -U affect-extras")
+    assert "Bad Name" in future  # what makes a name usable may change as well
+    assert not recwarn.list  # one plugin may serve several releases
+    zoo = Registry([record])
+    assert zoo.names("fusion") == ["now"]
+    for name in ("new", "affect-extras/new"):
+        with pytest.raises(UnknownNameError, match=r"of affect-extras 1\.0 is not loaded: .* pip install -U affectzoo"):
+            zoo.find("fusion", name)
+    with pytest.raises(UnknownNameError, match="Did you mean 'now'"):
+        zoo.find("fusion", "not")
+
+
+def test_a_plugin_wholly_for_another_version_has_failed_with_the_reason(plugin):
+    with pytest.warns(
+        PluginWarning, match=r"not loaded: all that it provides is for another affectzoo: .*pip install -U affectzoo"
+    ):
+        (record,) = load_plugins([plugin(VERSIONED.replace("{pairs}", repr([("new", API_VERSION + 1)])))])
+    assert (record.status, record.specs, record.remarks) == ("failed", {}, [])
+
+
+@pytest.mark.parametrize("version", [True, "1", 1.0, None, [1]])
+def test_an_api_version_is_a_whole_number(plugin, version):
+    with pytest.warns(PluginWarning, match="api_version"):
+        load_plugins([plugin(VERSIONED.replace("{pairs}", repr([("a", version)])))])
+
+
+def test_a_spec_that_does_not_say_is_of_version_one():
+    assert fusion().api_version == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("no_such_package:A", "there is no module no_such_package"),
+        ("aimed.no_such_module:A", "there is no module aimed.no_such_module"),
+        ("aimed.module.deeper:A", "there is no module aimed.module.deeper"),
+        ("aimed.module:Absent", "the module aimed.module holds no Absent"),
+        ("json:Absent", "the module json holds no Absent"),  # which is imported already
+        ("aimed.module:Present", ""),
+        ("aimed.star:Anything", ""),
+        ("math:tau", ""),
+    ],
+)
+def test_a_target_that_is_not_there_is_remarked_without_importing_it(tmp_path, monkeypatch, target, reason):
+    (tmp_path / "aimed").mkdir()
+    (tmp_path / "aimed/__init__.py").write_text("raise ImportError('imported')")
+    (tmp_path / "aimed/module.py").write_text("class Present: ...")
+    (tmp_path / "aimed/star.py").write_text("from json import *")
+    monkeypatch.syspath_prepend(tmp_path)
+    record = PluginRecord("p", "affect-extras", "1.0", specs={"fusion": [fusion(target=target)]})
+    assert record.remarks == ([f"fusion 'a' cannot be built: {reason}"] if reason else [])
+
+
+def test_every_target_of_the_installed_plugins_is_there():
+    from affectzoo.registry import registry
+
+    assert [remark for record in registry().records for remark in record.remarks if "cannot be built" in remark] == []
 
 
 def test_records_come_in_order_of_distribution_and_name(plugin):

@@ -112,4 +112,4 @@ def _weights(weights: str | None, local_files_only: bool) -> Path:
 
 def _without(error: DownloadError) -> str:
     advice = f"or set {WEIGHTS_VARIABLE} to a copy of {FILE}, or choose another detector"
-    return f"the YuNet weights are not to be had: {error}; {advice}"
+    return f"no YuNet weights: {error}, {advice}"

@@ -1,0 +1,1 @@
+"""Benchmarks for anybody: the papers' ablations on one's own features."""

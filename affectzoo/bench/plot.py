@@ -1,0 +1,78 @@
+"""Quality against cost: a point for each row of a comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from affectzoo.bench.table import label_of, metrics_in
+from affectzoo.files import replacing
+
+#: Of Okabe and Ito's colours: blue for fusions, vermilion for the baseline; grey for a modality alone.
+_FUSION, _BASELINE, _ALONE = "#0072B2", "#D55E00", "#999999"
+_INK, _LEADER = "#222222", "#C9C9C9"
+#: Height of a name, as a share of the panel's.
+_LINE = 0.058
+
+
+def plot_bench(summary: dict[str, Any], path: Path) -> Path | None:
+    """Write a PNG: mean score with its sd over seeds, against milliseconds of a training step.
+
+    Returns:
+        `path`; None where no row has both numbers.
+    """
+    from matplotlib.figure import Figure
+
+    rows = [row for row in summary["rows"] if row["ms_per_step"] and row["metrics"]]
+    rows = sorted((row for row in rows if row["metrics"]["score"]["mean"] is not None), key=_score)
+    if not rows:
+        return None
+    figure = Figure(figsize=(8.4, 4.8), facecolor="white")
+    panel = figure.add_axes((0.085, 0.12, 0.6, 0.78))
+    for row in rows:
+        colour = _ALONE if row["kind"] == "alone" else _BASELINE if row["name"] == summary["baseline"] else _FUSION
+        panel.errorbar(
+            row["ms_per_step"], _score(row), yerr=row["metrics"]["score"]["sd"] or 0.0, fmt="o", color=colour, capsize=3
+        )
+    # Names stand in a column beside the panel, each as near the height of its point as its neighbours let it.
+    low, high = panel.get_ylim()
+    wanted = [(_score(row) - low) / (high - low) for row in rows]
+    right = panel.get_xlim()[1]
+    panel.set_xlim(right=right)
+    for row, height in zip(rows, spread_out(wanted, _LINE), strict=True):
+        panel.annotate(
+            label_of(row),
+            xy=(row["ms_per_step"], _score(row)),
+            xytext=(1.04, height),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=9,
+            color=_INK,
+            annotation_clip=False,
+            parse_math=False,
+            arrowprops={"arrowstyle": "-", "color": _LEADER, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 5},
+        )
+    names = [name for name in metrics_in(summary) if name != "score"]
+    panel.set_ylim(low, high)
+    panel.set_xlabel(f"ms per training step of fusion and head ({summary['device']})")
+    panel.set_ylabel(f"{summary['split']} {', '.join(names)}{': mean' if len(names) > 1 else ''}")
+    title = f"{summary['source']}, seeds {', '.join(map(str, summary['seeds']))}"
+    panel.set_title(title, loc="left", fontsize=10, color=_INK, parse_math=False)
+    for side in ("top", "right"):
+        panel.spines[side].set_visible(False)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    return path
+
+
+def _score(row: dict[str, Any]) -> float:
+    return row["metrics"]["score"]["mean"]
+
+
+def spread_out(heights: list[float], least: float) -> list[float]:
+    """Ascending heights, moved so that neighbours are `least` apart and they stay around their middle."""
+    placed: list[float] = []
+    for height in heights:
+        placed.append(max(height, placed[-1] + least) if placed else height)
+    shift = sum(p - h for p, h in zip(placed, heights, strict=True)) / len(heights)
+    return [height - shift for height in placed]

@@ -1,0 +1,121 @@
+"""The table of a comparison, as Markdown for people and as CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from affectzoo.cards.markdown import table
+
+#: What a row that failed has in a column of numbers.
+_NOTHING = "-"
+
+
+def columns_of(summary: dict[str, Any], *, short: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table that people read.
+
+    Means over seeds with their standard deviation in brackets; the difference to the baseline and its interval.
+
+    Args:
+        summary: of `bench_fusions`.
+        short: leave out single targets and errors.
+    """
+    metrics = metrics_in(summary)
+    metrics = metrics[-1:] if short else metrics
+    failed = not short and any(row["error"] for row in summary["rows"])
+    header = [
+        "fusion",
+        *(name if name != "score" else "mean" for name in metrics),
+        f"- {summary['baseline']}",
+        f"{summary['level']:.0%} interval",
+        "parameters",
+        "ms/step",
+        *(["error"] if failed else []),
+    ]
+    rows = []
+    for row in summary["rows"]:
+        found, gain, count, time = row["metrics"], row["difference"], row["parameters"], row["ms_per_step"]
+        cells = [label_of(row), *(_NOTHING if found is None else with_sd(found[name]) for name in metrics)]
+        cells += [_NOTHING, _NOTHING] if gain is None else [with_sd(gain, sign=True), _interval(gain)]
+        cells += [_NOTHING if count is None else f"{count['fusion']:,}", _NOTHING if time is None else f"{time:.2f}"]
+        rows.append(cells + ([row["error"]] if failed else []))
+    return header, rows
+
+
+def metrics_in(summary: dict[str, Any]) -> list[str]:
+    """Names of the metrics: those of each target, then `score` where that is a mean of several."""
+    found = next((list(row["metrics"]) for row in summary["rows"] if row["metrics"]), [])
+    return found if len(found) > 2 else found[:1]
+
+
+def label_of(row: dict[str, Any]) -> str:
+    """`concat`, or `visual alone`."""
+    return row["name"] if row["kind"] == "fusion" else f"{row['name']} alone"
+
+
+def reading(summary: dict[str, Any]) -> str:
+    """How the numbers were made, in sentences."""
+    seeds = ", ".join(map(str, summary["seeds"]))
+    said = [f"On {summary['source']}; mean (sd) over the seeds {seeds}."]
+    if summary.get("split") == "test":
+        said.append(
+            f"Scored on the test split ({summary['subjects']} subjects), by the model of the epoch that was best on the "
+            "validation split alone; nothing was chosen on the test split."
+        )
+    elif summary.get("split") == "val":
+        said.append(
+            f"There is no test split with labels: scored on the validation split ({summary['subjects']} subjects), on which "
+            "the best epoch was chosen too, so these numbers flatter."
+        )
+    names = [name for name in metrics_in(summary) if name != "score"]
+    if len(names) > 1:
+        said.append(f"The mean is of {', '.join(names)}; parameters are those of the fusion.")
+    if any((row["difference"] or {}).get("low") is not None for row in summary["rows"]):
+        said.append(f"Differences are paired by seed; intervals by bootstrap over subjects ({summary['draws']} draws).")
+    elif any(row["difference"] for row in summary["rows"]):
+        said.append("Differences are paired by seed; without two subjects there is no interval.")
+    if any(row["ms_per_step"] is not None for row in summary["rows"]):
+        size = summary["experiment"]["train"]["batch_size"]
+        said.append(
+            f"ms/step: a training step without backbones on {size} windows, the rows by turns, on {summary['device']}, float32."
+        )
+    return " ".join(said)
+
+
+def to_markdown(summary: dict[str, Any]) -> str:
+    """Table and how to read it."""
+    header, rows = columns_of(summary)
+    return f"{table(header, rows)}\n\n{reading(summary)}\n"
+
+
+def to_csv(summary: dict[str, Any]) -> str:
+    """A line for each row, numbers in full; empty where there is none."""
+    file = io.StringIO()
+    metrics = next((list(row["metrics"]) for row in summary["rows"] if row["metrics"]), [])
+    header = ["kind", "name", "seeds"]
+    header += [f"{name}.{part}" for name in (*metrics, "difference") for part in ("mean", "sd")]
+    header += ["difference.low", "difference.high", "baseline", "fusion_parameters", "trained_parameters", "ms_per_step"]
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*header, "split", "error"])
+    for row in summary["rows"]:
+        found, gain, count = row["metrics"] or {}, row["difference"] or {}, row["parameters"] or {}
+        done = sum("error" not in run for run in row["runs"])
+        cells = [row["kind"], row["name"], done]
+        cells += [found.get(name, {}).get(part) for name in metrics for part in ("mean", "sd")]
+        cells += [gain.get(part) for part in ("mean", "sd", "low", "high")]
+        cells += [summary["baseline"], count.get("fusion"), count.get("trained"), row["ms_per_step"]]
+        writer.writerow([*cells, summary.get("split"), row["error"]])
+    return file.getvalue()
+
+
+def with_sd(found: dict[str, Any], *, sign: bool = False) -> str:
+    """`0.846 (0.009)`; of a single seed without the brackets."""
+    if found["mean"] is None:
+        return "not defined"
+    text = f"{found['mean']:{'+' if sign else ''}.3f}"
+    return text if found["sd"] is None else f"{text} ({found['sd']:.3f})"
+
+
+def _interval(gain: dict[str, Any]) -> str:
+    return _NOTHING if gain["low"] is None else f"[{gain['low']:+.3f}, {gain['high']:+.3f}]"

@@ -1,0 +1,73 @@
+"""`affectzoo bench fusion`: fusions side by side, as a table, CSV, Markdown and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from affectzoo.cli.console import complain, out, remark
+from affectzoo.errors import ConfigError
+
+
+def bench_fusion(
+    source: str, overrides: Sequence[str], *, fusions: str | None, seeds: str, folder: Path, epochs: int | None
+) -> bool:
+    """Train what has not ended, print the table, write the files; returns whether no row failed."""
+    names = None if fusions is None else [name.strip() for name in fusions.split(",") if name.strip()]
+    numbers = parse_seeds(seeds)
+
+    from affectzoo.bench.fusion import SUMMARY, bench_fusions
+    from affectzoo.bench.plan import plan_of
+    from affectzoo.bench.plot import plot_bench
+    from affectzoo.bench.source import experiment_of
+    from affectzoo.bench.table import label_of, reading, to_csv, to_markdown
+    from affectzoo.files import write_text
+    from affectzoo.train.state import StoppedError
+
+    if names is not None:
+        from affectzoo.registry import registry
+
+        for name in names:  # before anything is encoded
+            registry().find("fusion", name)
+    experiment = experiment_of(source, overrides, folder, epochs=epochs, say=remark)
+    plan = plan_of(experiment, fusions=names, seeds=numbers, say=remark)
+    try:
+        summary = bench_fusions(plan, say=remark)
+    except StoppedError:
+        out.print("stopped; the state is saved: the same command goes on", markup=False)
+        return True
+    written = [folder / SUMMARY, folder / "fusions.csv", folder / "fusions.md"]
+    write_text(written[1], to_csv(summary))
+    write_text(written[2], to_markdown(summary))
+    plot = plot_bench(summary, folder / "fusions.png")
+    out.print(_table(summary))
+    out.print(reading(summary), markup=False, soft_wrap=True)
+    out.print(f"-> {', '.join(map(str, written if plot is None else [*written, plot]))}", markup=False, soft_wrap=True)
+    failed = [row for row in summary["rows"] if row["error"]]
+    for row in failed:
+        seeds_failed = ", ".join(str(run["seed"]) for run in row["runs"] if "error" in run)
+        complain(f"{label_of(row)}, seed {seeds_failed}: {row['error']}")
+    return not failed
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`0,1,2`."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ConfigError(f"--seeds {text} is not a list of whole numbers such as 0,1,2")
+    return [int(part) for part in parts]
+
+
+def _table(summary: dict[str, Any]) -> Table:
+    from affectzoo.bench.table import columns_of
+
+    header, rows = columns_of(summary, short=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in header:
+        table.add_column(name, justify="left" if name == "fusion" else "right", no_wrap=name == "fusion")
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,104 @@
+"""Checks of a temporal encoder: `[B, L, D]` and a mask `[B, L]` to `[B, L, out_dim]`."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from affectzoo.testing import running
+from affectzoo.testing.check import Subject
+from affectzoo.testing.running import CLOSE, EXACT, built, described, draw, expect, finite, run, same
+
+_DIM, _BATCH, _LENGTH = 6, 4, 7
+_GIVEN = {"in_dim": _DIM}
+
+
+def _mask() -> Tensor:
+    """Window 0 whole, 1 with a gap, 2 with both ends masked, 3 without anything."""
+    mask = torch.ones(_BATCH, _LENGTH, dtype=torch.bool)
+    mask[1, 2:4] = False
+    mask[2, [0, -1]] = False
+    mask[3] = False
+    return mask
+
+
+def _args() -> tuple[Tensor, Tensor]:
+    return draw(_BATCH, _LENGTH, _DIM), _mask()
+
+
+def _output_shape(subject: Subject) -> None:
+    for dim, batch, length in itertools.product((1, 6, 16), (1, 3), (1, 2, 9)):
+        module, x = built(subject, {"in_dim": dim}), draw(batch, length, dim)
+        expected, what = [batch, length, module.out_dim], f"in_dim={dim}, {described(x)}"
+        for args in ((x,), (x, torch.ones(batch, length, dtype=torch.bool))):
+            encoded = run(module, args)
+            expect(isinstance(encoded, Tensor), f"{what}: the output must be a tensor, not {type(encoded).__name__}")
+            shape = list(encoded.shape)
+            expect(shape == expected, f"{what}: the output must be [B, L, out_dim] = {expected}, not {shape}")
+            expect(encoded.dtype is torch.float32, f"{what}: the output must be float32, as the input, not {encoded.dtype}")
+            finite(encoded, f"{what}: the output")
+
+
+def _masked_steps(subject: Subject) -> None:
+    module, (x, mask) = built(subject, _GIVEN), _args()
+    expected = run(module, (x, mask))
+    finite(expected, "the output with masked steps, one window without anything")
+    for value in (7.0, 1e30, math.inf, math.nan):
+        spoilt = x.masked_fill(~mask.unsqueeze(-1), value)
+        claim = f"with {value} in the masked steps of {described(x)} (affectzoo.zero_masked; a product keeps NaN)"
+        same(run(module, (spoilt, mask)), expected, claim, **EXACT)
+
+
+def _no_mask(subject: Subject) -> None:
+    module, (x, mask) = built(subject, _GIVEN), _args()
+    claim = f"{described(x)} with a mask that hides nothing, and without a mask"
+    same(run(module, (x, torch.ones_like(mask))), run(module, (x,)), claim, **CLOSE)
+
+
+def _gradients(subject: Subject) -> None:
+    x, mask = _args()
+    running.gradients_reach_every_parameter(subject, _GIVEN, [(x,), (x, mask)])
+
+
+def _on_args(function: Callable[[Subject, Mapping[str, Any], Any], None]) -> Callable[[Subject], None]:
+    @functools.wraps(function)
+    def check(subject: Subject) -> None:
+        function(subject, _GIVEN, _args())
+
+    return check
+
+
+CHECKS: tuple[tuple[str, str, Callable[[Subject], None]], ...] = (
+    ("output-shape", "The output is [B, L, out_dim], float32 and finite, for several B, L and D.", _output_shape),
+    ("masked-steps", "What a masked step holds, NaN too, changes no output.", _masked_steps),
+    ("no-mask", "A mask that hides nothing gives what no mask gives.", _no_mask),
+    ("gradients-reach-every-parameter", "Every trainable parameter gets a gradient, and a finite one.", _gradients),
+    (
+        "batch-of-one-equals-batch-of-many",
+        "A window gives the same alone as within a batch.",
+        _on_args(running.batch_of_one_equals_batch_of_many),
+    ),
+    ("permutation", "Permuting the batch permutes the output.", _on_args(running.permutation)),
+    ("save-and-load", "State dict and config rebuild it to the last bit.", _on_args(running.save_and_load)),
+    (
+        "config-round-trip",
+        "Its saved config survives JSON and saves itself again.",
+        lambda subject: running.config_round_trip(subject, _GIVEN),
+    ),
+    ("unknown-key-refused", "An unknown config key is refused.", lambda subject: running.unknown_key_refused(subject, _GIVEN)),
+    (
+        "half-precision",
+        "Finite as a bfloat16 module, which gives bfloat16, and under autocast.",
+        _on_args(running.half_precision),
+    ),
+    ("deterministic", "The same seed gives the same numbers, in eval and in training.", _on_args(running.deterministic)),
+    ("inputs-unchanged", "Features and mask are left as they were.", _on_args(running.inputs_unchanged)),
+    ("compiled", "torch.compile gives the same numbers.", _on_args(running.compiled)),
+    ("exported", "torch.export gives the same numbers.", _on_args(running.exported)),
+)
