@@ -123,12 +123,6 @@ def backbone(case_name: str, built: dict[str, Backbone]) -> Backbone:
 
 
 @pytest.fixture
-def rebuild(case_name: str) -> Any:
-    """A function that builds the case again from a config."""
-    return CASES[case_name].make
-
-
-@pytest.fixture
 def declared_sample() -> Any:
     """`sample`, for test modules: with importlib imports they cannot import from here."""
     return sample
