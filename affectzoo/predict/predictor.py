@@ -100,6 +100,8 @@ class Predictor:
         file = local_path(path)
         try:
             return self._predict(file, progress)
+        except PredictionError as error:  # of a part of the model, which knows nothing of files
+            raise PredictionError(f"{path}: {error}") from (error.__cause__ or error)
         except AffectzooError:
             raise
         except Exception as error:

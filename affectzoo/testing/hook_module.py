@@ -32,7 +32,7 @@ def declaring_module(subject: Subject) -> str | None:
 def _declared_by(hook: Any) -> list[Spec]:
     try:
         return list(hook())
-    except Exception:  # another plugin's hook, which `affectzoo plugins` reports: no reason to stop checking this one
+    except (Exception, SystemExit):  # another plugin's, which `affectzoo plugins` reports: no reason to stop checking this one
         return []
 
 

@@ -281,7 +281,7 @@ def test_a_failing_model_is_named_and_stops_no_other_file(make_pair, make_clip, 
     assert isinstance(mute, Timeline)
     assert len(mute) == 10
     assert isinstance(failed, PredictionError)
-    assert re.fullmatch(r"hears: .*good\.mkv: ZeroDivisionError: .*", str(failed))
+    assert re.fullmatch(r"hears: .*good\.mkv: the backbone 'toy-audio' of session failed: ZeroDivisionError: .*", str(failed))
     assert isinstance(missing, MediaError)
     assert "hears" not in str(missing)
     with pytest.raises(MediaError, match="download the file"):

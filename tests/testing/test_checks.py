@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+import affectzoo
 from affectzoo.errors import ConfigError, PluginError
 from affectzoo.registry import SESSION, FusionSpec, ImporterSpec, TemporalSpec, register_fusion, registry
 from affectzoo.testing import Check, CheckFailed, Subject, checks, parametrize_with_checks
@@ -32,6 +34,18 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 # One check.
+
+
+def test_another_plugins_hook_that_ends_the_process_stops_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = ModuleType("broken_hooks")
+
+    def affectzoo_fusions() -> None:
+        raise SystemExit(3)
+
+    affectzoo_fusions.__module__ = "broken_hooks"
+    broken.affectzoo_fusions = affectzoo.hookimpl(affectzoo_fusions)  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setitem(sys.modules, "broken_hooks", broken)
+    assert checks(RIGHT)
 
 
 def test_a_failure_names_component_and_check() -> None:
