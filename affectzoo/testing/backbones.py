@@ -16,6 +16,7 @@ from affectzoo.config import FramesInput, LogMelInput, SignalInput, WaveformInpu
 from affectzoo.errors import ConfigError
 from affectzoo.testing import running
 from affectzoo.testing.check import CheckFailed, Subject
+from affectzoo.testing.promises import Row, promises_of_any_module
 from affectzoo.testing.running import CLOSE, built, described, draw, expect, finite, rebuilt, run, same, seeded
 
 _GIVEN: dict[str, Any] = {}
@@ -106,7 +107,7 @@ def _on_args(function: Callable[[Subject, Mapping[str, Any], Any], None]) -> Cal
     return check
 
 
-CHECKS: tuple[tuple[str, str, Callable[[Subject], None]], ...] = (
+CHECKS: tuple[Row, ...] = (
     ("output-shape", "The declared input gives [N, feature_dim], float32 and finite, for several N.", _output_shape),
     (
         "input-declared",
@@ -119,26 +120,10 @@ CHECKS: tuple[tuple[str, str, Callable[[Subject], None]], ...] = (
         "Where it is offered, gradients and buffers stay the same.",
         _checkpointing,
     ),
-    (
-        "batch-of-one-equals-batch-of-many",
-        "In eval mode a sub-sequence gives the same alone as within a batch.",
-        _on_args(running.batch_of_one_equals_batch_of_many),
+    *promises_of_any_module(
+        _on_args,
+        _GIVEN,
+        alone="In eval mode a sub-sequence gives the same alone as within a batch.",
+        unchanged="The input is left as it was.",
     ),
-    ("permutation", "Permuting the batch permutes the output.", _on_args(running.permutation)),
-    ("save-and-load", "State dict and config rebuild it to the last bit.", _on_args(running.save_and_load)),
-    (
-        "config-round-trip",
-        "Its saved config survives JSON and saves itself again.",
-        lambda subject: running.config_round_trip(subject, _GIVEN),
-    ),
-    ("unknown-key-refused", "An unknown config key is refused.", lambda subject: running.unknown_key_refused(subject, _GIVEN)),
-    (
-        "half-precision",
-        "Finite as a bfloat16 module, which gives bfloat16, and under autocast.",
-        _on_args(running.half_precision),
-    ),
-    ("deterministic", "The same seed gives the same numbers, in eval and in training.", _on_args(running.deterministic)),
-    ("inputs-unchanged", "The input is left as it was.", _on_args(running.inputs_unchanged)),
-    ("compiled", "torch.compile gives the same numbers.", _on_args(running.compiled)),
-    ("exported", "torch.export gives the same numbers.", _on_args(running.exported)),
 )

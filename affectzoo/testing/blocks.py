@@ -14,6 +14,7 @@ from torch import Tensor
 
 from affectzoo.testing import running
 from affectzoo.testing.check import Subject
+from affectzoo.testing.promises import Row, promises_of_any_module
 from affectzoo.testing.running import built, described, draw, expect, finite, run
 from affectzoo.testing.targets import target_of
 
@@ -74,31 +75,15 @@ def _gradients(subject: Subject) -> None:
         running.gradients_reach_every_parameter(subject, given, [_args(given)])
 
 
-CHECKS: tuple[tuple[str, str, Callable[[Subject], None]], ...] = (
+CHECKS: tuple[Row, ...] = (
     ("output-shape", "The output is [N, out_channels, T / s, H / s, W / s], float32 and finite.", _output_shape),
     ("odd-sizes", "Sizes that the stride does not divide are rounded up, down to a single position.", _odd_sizes),
     ("single-scale", "Where it takes multiscale, false gives an output of the same size.", _single_scale),
     ("gradients-reach-every-parameter", "Every trainable parameter gets a gradient, and a finite one.", _gradients),
-    (
-        "batch-of-one-equals-batch-of-many",
-        "In eval mode a sub-sequence gives the same alone as within a batch.",
-        _on_both(running.batch_of_one_equals_batch_of_many),
+    *promises_of_any_module(
+        _on_both,
+        _WITHIN,
+        alone="In eval mode a sub-sequence gives the same alone as within a batch.",
+        unchanged="The input is left as it was.",
     ),
-    ("permutation", "Permuting the batch permutes the output.", _on_both(running.permutation)),
-    ("save-and-load", "State dict and config rebuild it to the last bit.", _on_both(running.save_and_load)),
-    (
-        "config-round-trip",
-        "Its saved config survives JSON and saves itself again.",
-        lambda subject: running.config_round_trip(subject, _WITHIN),
-    ),
-    ("unknown-key-refused", "An unknown config key is refused.", lambda subject: running.unknown_key_refused(subject, _WITHIN)),
-    (
-        "half-precision",
-        "Finite as a bfloat16 module, which gives bfloat16, and under autocast.",
-        _on_both(running.half_precision),
-    ),
-    ("deterministic", "The same seed gives the same numbers, in eval and in training.", _on_both(running.deterministic)),
-    ("inputs-unchanged", "The input is left as it was.", _on_both(running.inputs_unchanged)),
-    ("compiled", "torch.compile gives the same numbers.", _on_both(running.compiled)),
-    ("exported", "torch.export gives the same numbers.", _on_both(running.exported)),
 )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from affectzoo.testing import running
 from affectzoo.testing.check import Subject
+from affectzoo.testing.promises import Row, promises_of_any_module
 from affectzoo.testing.running import CLOSE, EXACT, built, described, draw, expect, finite, run, same
 
 _DIM, _BATCH, _LENGTH = 6, 4, 7
@@ -74,31 +75,15 @@ def _on_args(function: Callable[[Subject, Mapping[str, Any], Any], None]) -> Cal
     return check
 
 
-CHECKS: tuple[tuple[str, str, Callable[[Subject], None]], ...] = (
+CHECKS: tuple[Row, ...] = (
     ("output-shape", "The output is [B, L, out_dim], float32 and finite, for several B, L and D.", _output_shape),
     ("masked-steps", "What a masked step holds, NaN too, changes no output.", _masked_steps),
     ("no-mask", "A mask that hides nothing gives what no mask gives.", _no_mask),
     ("gradients-reach-every-parameter", "Every trainable parameter gets a gradient, and a finite one.", _gradients),
-    (
-        "batch-of-one-equals-batch-of-many",
-        "A window gives the same alone as within a batch.",
-        _on_args(running.batch_of_one_equals_batch_of_many),
+    *promises_of_any_module(
+        _on_args,
+        _GIVEN,
+        alone="A window gives the same alone as within a batch.",
+        unchanged="Features and mask are left as they were.",
     ),
-    ("permutation", "Permuting the batch permutes the output.", _on_args(running.permutation)),
-    ("save-and-load", "State dict and config rebuild it to the last bit.", _on_args(running.save_and_load)),
-    (
-        "config-round-trip",
-        "Its saved config survives JSON and saves itself again.",
-        lambda subject: running.config_round_trip(subject, _GIVEN),
-    ),
-    ("unknown-key-refused", "An unknown config key is refused.", lambda subject: running.unknown_key_refused(subject, _GIVEN)),
-    (
-        "half-precision",
-        "Finite as a bfloat16 module, which gives bfloat16, and under autocast.",
-        _on_args(running.half_precision),
-    ),
-    ("deterministic", "The same seed gives the same numbers, in eval and in training.", _on_args(running.deterministic)),
-    ("inputs-unchanged", "Features and mask are left as they were.", _on_args(running.inputs_unchanged)),
-    ("compiled", "torch.compile gives the same numbers.", _on_args(running.compiled)),
-    ("exported", "torch.export gives the same numbers.", _on_args(running.exported)),
 )
