@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+import random
 import time
 from collections.abc import Callable, Mapping
 
@@ -23,28 +23,30 @@ def parameters_of(model: AffectModel) -> dict[str, int]:
 def milliseconds_per_step(
     models: Mapping[str, AffectModel], batch_size: int, device: torch.device
 ) -> dict[str, float | Exception]:
-    """Name -> median time of forward, backward and AdamW on `batch_size` windows of random features, in float32, in ms.
+    """Name -> least time of forward, backward and AdamW on `batch_size` windows of random features, in float32, in ms.
 
-    The models take turns step by step, so that whatever else the machine does slows all of them. Their weights change. A
-    model that fails has its exception instead.
+    The models take turns step by step, in a new order each round: a process is mostly interrupted after a long step, at the
+    cost of whoever comes next. What else the machine does only adds time, so the least is the nearest to the step's own.
+    Their weights change. A model that fails has its exception instead.
     """
     steps: dict[str, Callable[[], None]] = {name: _step(model.to(device), batch_size) for name, model in models.items()}
     times: dict[str, list[float]] = {name: [] for name in models}
     failed: dict[str, Exception] = {}
+    turns = random.Random(0)
     for _ in range(_WARM_UP + _ROUNDS):
-        for name, step in steps.items():
+        for name in turns.sample(list(steps), len(steps)):
             if name in failed:
                 continue
             _wait(device)
             started = time.perf_counter()
             try:
-                step()
+                steps[name]()
             except Exception as error:
                 failed[name] = error
                 continue
             _wait(device)
             times[name].append(1000 * (time.perf_counter() - started))
-    return {name: failed.get(name) or statistics.median(own[_WARM_UP:]) for name, own in times.items()}
+    return {name: failed.get(name) or min(own[_WARM_UP:]) for name, own in times.items()}
 
 
 def _step(model: AffectModel, batch_size: int) -> Callable[[], None]:

@@ -15,7 +15,8 @@ from affectzoo import __version__
 from affectzoo.bench.code import keep_code
 from affectzoo.bench.cost import milliseconds_per_step, parameters_of
 from affectzoo.bench.plan import Candidate, Plan
-from affectzoo.bench.quality import Answers, answers_in, difference, metrics_of, spread
+from affectzoo.bench.quality import Answers, answers_in, difference, joined, metrics_of, spread
+from affectzoo.data.folds import FoldConfig
 from affectzoo.errors import AffectzooError, ConfigError, DataError
 from affectzoo.files import without_nan, write_json
 from affectzoo.model.affect_model import AffectModel
@@ -41,29 +42,36 @@ def bench_fusions(plan: Plan, *, say: Callable[[str], None] = print) -> dict[str
     error.
 
     Returns:
-        What `bench.json` holds: `rows`, each with `runs` (`seed`, and `metrics` or `error`), `metrics` over seeds, `difference`
-        to the baseline, `parameters` and `ms_per_step`; what there is not, is None.
+        What `bench.json` holds: `rows`, each with `runs` (`seed`, its `fold` where there are folds, and `metrics` or `error`),
+        `metrics` over seeds (of all folds of a seed together), `difference` to the baseline, `parameters` and `ms_per_step`;
+        what there is not, is None.
 
     Raises:
         ConfigError: the folder holds a comparison with other settings.
         StoppedError: SIGTERM came; the state of the run is saved.
     """
     shared = that_matter(plan.experiment.to_json())
-    asked = {key: value for key, value in shared.items() if key not in ("name", "seed", "new_parts")}
+    asked: dict[str, Any] = {
+        "experiment": {key: value for key, value in shared.items() if key not in ("name", "seed", "new_parts")},
+        "fold": None if plan.folds[0] is None else {**plan.folds[0].to_json(), "number": None},
+    }
     before = _read_summary(plan.folder)
     if before is not None:
         try:
-            same_run(before["experiment"], asked)
+            same_run(*({**of["experiment"], "fold": of["fold"]} for of in (before, asked)))
         except ConfigError as error:
-            raise ConfigError(f"{plan.folder} holds another comparison, choose another --out: {error}") from error
+            what = str(error).removesuffix("; set it back, or start another run (name=...)")
+            raise ConfigError(
+                f"{plan.folder} holds another comparison: {what}; set it back, or choose another --out"
+            ) from error
     make_folder(plan.folder)
-    head = {"experiment": asked, "versions": {"affectzoo": __version__}}
+    head = {**asked, "versions": {"affectzoo": __version__}}
     if before is None:
         write_json(plan.folder / SUMMARY, {**head, "rows": []})
     runs: dict[Candidate, list[dict[str, Any]]] = {candidate: [] for candidate in plan.candidates}
     for seed in plan.seeds:  # one seed after the other: what is cut off has whole seeds
         for candidate in plan.candidates:
-            runs[candidate].append(_run(plan, candidate, seed, say))
+            runs[candidate] += [_run(plan, candidate, seed, fold, say) for fold in plan.folds]
     rows = [{"kind": own.kind, "name": own.name, "runs": runs[own]} for own in plan.candidates]
     summary = {
         **head,
@@ -85,23 +93,24 @@ def _read_summary(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {**found, "experiment": found["experiment"], "rows": found["rows"]}
+        return {**found, "experiment": found["experiment"], "fold": found["fold"], "rows": found["rows"]}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(
             f"{path} is damaged; remove it, and run affectzoo bench again: runs that have ended are kept"
         ) from error
 
 
-def _run(plan: Plan, candidate: Candidate, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
+def _run(plan: Plan, candidate: Candidate, seed: int, fold: FoldConfig | None, say: Callable[[str], None]) -> dict[str, Any]:
     """Train one, or take it as it is; a failure is said and kept, so that the others go on."""
-    folder = plan.place(candidate, seed)
-    run: dict[str, Any] = {"seed": seed, "run": folder.relative_to(plan.folder).as_posix()}
+    folder = plan.place(candidate, seed, fold)
+    run: dict[str, Any] = {"seed": seed, **({} if fold is None else {"fold": fold.number})}
+    run["run"] = folder.relative_to(plan.folder).as_posix()
     started = time.perf_counter()
     try:
-        experiment = plan.run(candidate, seed)
+        experiment = plan.run(candidate, seed, fold)
         make_folder(folder)
         if candidate.kind == "fusion":
-            keep_code(folder, registry().find("fusion", candidate.name))
+            keep_code(folder, registry().find("fusion", candidate.name), plan.fusions[candidate.name].config)
         # What a run tells of itself would bury what is told of all.
         with (folder / LOG).open("a", encoding="utf-8") as log, redirect_stdout(log):
             result = train(experiment, resume=True)
@@ -109,13 +118,17 @@ def _run(plan: Plan, candidate: Candidate, seed: int, say: Callable[[str], None]
         raise
     except (Exception, SystemExit) as error:
         run["error"] = reason(error)
-        say(f"{candidate.called}, seed {seed} failed: {run['error']}")
+        say(f"{_called(candidate, run)} failed: {run['error']}")
         return run
     finally:
         gc.collect()  # one run's model and data must not stand beside the next one's
     score, spent = result["val"]["score"], time.perf_counter() - started
-    say(f"{candidate.called}, seed {seed}: validation score {score:.3f} in epoch {result['best_epoch']}, {spent:.0f} s")
+    say(f"{_called(candidate, run)}: validation score {score:.3f} in epoch {result['best_epoch']}, {spent:.0f} s")
     return run | {key: result[key] for key in ("best_epoch", "seconds", "data_of")} | {"split": _split(result)}
+
+
+def _called(candidate: Candidate, run: Mapping[str, Any]) -> str:
+    return f"{candidate.called}, seed {run['seed']}" + (f", fold {run['fold']}" if "fold" in run else "")
 
 
 def _split(result: Mapping[str, Any]) -> str:
@@ -135,7 +148,7 @@ def _same_runs(before: dict[str, Any], now: dict[str, Any]) -> bool:
     """Whether a summary is of these very runs, so that nothing need be predicted and timed again."""
 
     def known(summary: dict[str, Any]) -> Any:
-        keys = ("seed", "run", "error", "best_epoch", "seconds", "data_of")
+        keys = ("run", "error", "best_epoch", "seconds", "data_of")
         rows = [[row["name"], [{key: run.get(key) for key in keys} for run in row["runs"]]] for row in summary["rows"]]
         return json.loads(json.dumps(without_nan([rows, summary.get("baseline"), summary["versions"]])))
 
@@ -145,47 +158,46 @@ def _same_runs(before: dict[str, Any], now: dict[str, Any]) -> bool:
 def _measured(plan: Plan, summary: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """The summary with everything that is measured on runs that have ended."""
     accelerator = accelerator_for(plan.experiment.model_copy(update={"precision": "no", "tracker": None}), plan.folder)
-    answers: dict[tuple[str, int], Answers] = {}
+    answers: dict[tuple[Candidate, int], Answers] = {}
     models: dict[str, AffectModel] = {}
-    targets = plan.experiment.model.targets
+    settings, targets = plan.experiment.train, plan.experiment.model.targets
     for candidate, row in zip(plan.candidates, summary["rows"], strict=True):
-        for run in row["runs"]:
+        parts: dict[int, list[Answers]] = {}
+        for run, fold in zip(row["runs"], plan.folds * len(plan.seeds), strict=True):
             if "error" in run:
                 continue
             try:
                 loaded = load_model(plan.folder / run["run"])
-                settings = plan.experiment.train
+                data = plan.run(candidate, run["seed"], fold).data
                 predicted = predict_part(
-                    loaded,
-                    plan.experiment.data,
-                    run["split"],
-                    accelerator,
-                    batch_size=settings.batch_size,
-                    workers=settings.workers,
+                    loaded, data, run["split"], accelerator, batch_size=settings.batch_size, workers=settings.workers
                 )
             except (Exception, SystemExit) as error:
                 run["error"] = reason(error)
-                say(f"{candidate.called}, seed {run['seed']} failed: {run['error']}")
+                say(f"{_called(candidate, run)} failed: {run['error']}")
                 continue
             own = answers_in(predicted, loaded.model.head.pool)
-            answers[candidate.key, run["seed"]] = own
             run["metrics"] = metrics_of(own, targets)
+            parts.setdefault(run["seed"], []).append(own)
             models.setdefault(candidate.key, loaded.model)
-            summary["subjects"], summary["split"] = len(set(own.subjects)), run["split"]
-    times = milliseconds_per_step(models, plan.experiment.train.batch_size, accelerator.device)
+            summary["split"] = run["split"]
+        # A seed without one of its folds has not answered for everybody.
+        answers |= {(candidate, seed): joined(own) for seed, own in parts.items() if len(own) == len(plan.folds)}
+    summary["subjects"] = len(set(next(iter(answers.values())).subjects)) if answers else None
+    times = milliseconds_per_step(models, settings.batch_size, accelerator.device)
     for candidate, row in zip(plan.candidates, summary["rows"], strict=True):
-        done = [run for run in row["runs"] if "error" not in run]
+        found = [metrics_of(answers[candidate, seed], targets) for seed in plan.seeds if (candidate, seed) in answers]
         row["error"] = next((run["error"] for run in row["runs"] if "error" in run), "")
-        row["metrics"] = {name: spread([run["metrics"][name] for run in done]) for name in done[0]["metrics"]} if done else None
-        row["parameters"] = parameters_of(models[candidate.key]) if done else None
+        row["metrics"] = {name: spread([own[name] for own in found]) for name in found[0]} if found else None
+        row["parameters"] = parameters_of(models[candidate.key]) if candidate.key in models else None
         timed = times.get(candidate.key)
         if isinstance(timed, Exception):
             say(f"{candidate.called} could not be timed: {reason(timed)}")
         row["ms_per_step"] = timed if isinstance(timed, float) else None
         pairs = [
-            (answers[candidate.key, seed], answers[plan.baseline.key, seed])
+            (answers[candidate, seed], answers[plan.baseline, seed])
             for seed in plan.seeds
-            if (candidate.key, seed) in answers and (plan.baseline.key, seed) in answers
+            if (candidate, seed) in answers and (plan.baseline, seed) in answers
         ]
         row["difference"] = difference(pairs, targets) if pairs and candidate != plan.baseline else None
     return summary | {"level": LEVEL, "draws": DRAWS, "device": str(accelerator.device)}

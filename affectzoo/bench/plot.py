@@ -22,6 +22,7 @@ def plot_bench(summary: dict[str, Any], path: Path) -> Path | None:
         `path`; None where no row has both numbers.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
     rows = [row for row in summary["rows"] if row["ms_per_step"] and row["metrics"]]
     rows = sorted((row for row in rows if row["metrics"]["score"]["mean"] is not None), key=_score)
@@ -34,6 +35,10 @@ def plot_bench(summary: dict[str, Any], path: Path) -> Path | None:
         panel.errorbar(
             row["ms_per_step"], _score(row), yerr=row["metrics"]["score"]["sd"] or 0.0, fmt="o", color=colour, capsize=3
         )
+    costs = [row["ms_per_step"] for row in rows]
+    if max(costs) > 10 * min(costs):  # or all but the slowest would stand on one another
+        panel.set_xscale("log")
+        panel.xaxis.set_major_formatter(ScalarFormatter())
     # Names stand in a column beside the panel, each as near the height of its point as its neighbours let it.
     low, high = panel.get_ylim()
     wanted = [(_score(row) - low) / (high - low) for row in rows]
@@ -55,7 +60,8 @@ def plot_bench(summary: dict[str, Any], path: Path) -> Path | None:
     names = [name for name in metrics_in(summary) if name != "score"]
     panel.set_ylim(low, high)
     panel.set_xlabel(f"ms per training step of fusion and head ({summary['device']})")
-    panel.set_ylabel(f"{summary['split']} {', '.join(names)}{': mean' if len(names) > 1 else ''}")
+    bars = "; bars: sd over seeds" if len(summary["seeds"]) > 1 else ""
+    panel.set_ylabel(f"{summary['split']} {', '.join(names)}{': mean' if len(names) > 1 else ''}{bars}")
     title = f"{summary['source']}, seeds {', '.join(map(str, summary['seeds']))}"
     panel.set_title(title, loc="left", fontsize=10, color=_INK, parse_math=False)
     for side in ("top", "right"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from affectzoo.config import TargetConfig
@@ -41,6 +42,15 @@ def answers_in(predicted: Predicted, pool: str | None) -> Answers:
     return Answers(scored.prediction.double(), scored.label.double(), people)
 
 
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Those of all folds together."""
+    return Answers(
+        torch.cat([part.prediction for part in parts]),
+        torch.cat([part.label for part in parts]),
+        [subject for part in parts for subject in part.subjects],
+    )
+
+
 def metrics_of(answers: Answers, targets: Sequence[TargetConfig], chosen: Tensor | None = None) -> dict[str, float]:
     """`ccc.target`, or `uar.target` of classes, and `score`, their mean: what runs choose their best epoch by.
 
@@ -68,8 +78,9 @@ def difference(pairs: Sequence[tuple[Answers, Answers]], targets: Sequence[Targe
     """By how much the first of each pair scores better than the second, which has the same seed.
 
     Returns:
-        `mean` and `sd` (n - 1) over seeds, `seeds`, and `low` and `high` of the mean: a bootstrap interval over subjects, in
-        which every draw takes the same people for both of all pairs.
+        `mean` and `sd` (n - 1) over seeds, `seeds`, and `low` and `high` of the mean: a bootstrap interval in which every draw
+        takes as many subjects and as many seeds as there are, with replacement, each crossed with each (Owen 2007, the
+        pigeonhole bootstrap), and the same ones for both of a pair. Of one seed it is over subjects alone.
 
     Raises:
         DataError: two runs answered for other examples.
@@ -78,11 +89,18 @@ def difference(pairs: Sequence[tuple[Answers, Answers]], targets: Sequence[Targe
     if any(answers.subjects != subjects for pair in pairs for answers in pair):
         raise DataError("two runs of this comparison were scored on other examples; run it again in another folder")
 
-    def gains(chosen: Tensor | None) -> list[float]:
-        return [metrics_of(own, targets, chosen)["score"] - metrics_of(other, targets, chosen)["score"] for own, other in pairs]
+    def gain(pair: tuple[Answers, Answers], chosen: Tensor | None = None) -> float:
+        own, other = (metrics_of(answers, targets, chosen)["score"] for answers in pair)
+        return own - other
 
-    low, high = confidence_interval(lambda chosen: mean(gains(chosen)), subjects, draws=DRAWS, level=LEVEL)
-    return {**spread(gains(None)), "low": low, "high": high}
+    draws = torch.Generator().manual_seed(0)
+
+    def drawn(chosen: Tensor) -> float:
+        times = torch.randint(len(pairs), (len(pairs),), generator=draws).bincount(minlength=len(pairs)).tolist()
+        return sum(n * gain(pair, chosen) for n, pair in zip(times, pairs, strict=True) if n) / len(pairs)
+
+    low, high = confidence_interval(drawn, subjects, draws=DRAWS, level=LEVEL)
+    return {**spread([gain(pair) for pair in pairs]), "low": low, "high": high}
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:

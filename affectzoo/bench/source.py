@@ -50,7 +50,8 @@ def experiment_of(
         key = override.partition("=")[0]
         option = _DECIDED.get(key) or ("--fusions" if key.startswith("model.fusion.") else None)
         if option:
-            raise ConfigError(f"{key} differs from row to row, or is set for all: leave {override} out and use {option}")
+            own = ", and fusions.NAME.key=value for its options" if option == "--fusions" else ""
+            raise ConfigError(f"{key} differs from row to row, or is set for all: leave {override} out and use {option}{own}")
     overrides = [*overrides, *([] if epochs is None else [f"train.epochs={epochs}"])]
     # Not an override: a folder may be called 2026, which YAML takes for a number.
     return _read(source, overrides, output, say).model_copy(update={"output": str(output)})

@@ -10,6 +10,8 @@ from affectzoo.cards.markdown import table
 
 #: What a row that failed has in a column of numbers.
 _NOTHING = "-"
+#: Percentile intervals of fewer subjects hold the truth clearly less often than their level says.
+_FEW = 20
 
 
 def columns_of(summary: dict[str, Any], *, short: bool = False) -> tuple[list[str], list[list[str]]]:
@@ -39,7 +41,7 @@ def columns_of(summary: dict[str, Any], *, short: bool = False) -> tuple[list[st
         cells = [label_of(row), *(_NOTHING if found is None else with_sd(found[name]) for name in metrics)]
         cells += [_NOTHING, _NOTHING] if gain is None else [with_sd(gain, sign=True), _interval(gain)]
         cells += [_NOTHING if count is None else f"{count['fusion']:,}", _NOTHING if time is None else f"{time:.2f}"]
-        rows.append(cells + ([row["error"]] if failed else []))
+        rows.append(cells + ([failure_of(row, summary)] if failed else []))
     return header, rows
 
 
@@ -54,11 +56,27 @@ def label_of(row: dict[str, Any]) -> str:
     return row["name"] if row["kind"] == "fusion" else f"{row['name']} alone"
 
 
+def failure_of(row: dict[str, Any], summary: dict[str, Any]) -> str:
+    """`seed 1: it rained`, where other seeds went well or have another error; empty where nothing failed."""
+    failed = [run for run in row["runs"] if "error" in run]
+    if not failed or (len(failed) == len(row["runs"]) and len({run["error"] for run in failed}) == 1):
+        return row["error"]
+    seeds = sorted({run["seed"] for run in failed}, key=summary["seeds"].index)
+    return f"seed {', '.join(map(str, seeds))}: {row['error']}"
+
+
 def reading(summary: dict[str, Any]) -> str:
     """How the numbers were made, in sentences."""
     seeds = ", ".join(map(str, summary["seeds"]))
-    said = [f"On {summary['source']}; mean (sd) over the seeds {seeds}."]
-    if summary.get("split") == "test":
+    of = f"mean (sd) over the seeds {seeds}" if len(summary["seeds"]) > 1 else f"seed {seeds} alone, which may be luck"
+    said = [f"On {summary['source']}; {of}."]
+    if summary.get("fold") and summary.get("split"):
+        folds = len({run["fold"] for row in summary["rows"] for run in row["runs"]})
+        said.append(
+            f"Cross-validated over {folds} folds by subject ({summary['subjects']} subjects): everybody is scored by the run "
+            "that neither trained on them nor chose its epoch by them, and a seed's score is of all folds together."
+        )
+    elif summary.get("split") == "test":
         said.append(
             f"Scored on the test split ({summary['subjects']} subjects), by the model of the epoch that was best on the "
             "validation split alone; nothing was chosen on the test split."
@@ -72,7 +90,9 @@ def reading(summary: dict[str, Any]) -> str:
     if len(names) > 1:
         said.append(f"The mean is of {', '.join(names)}; parameters are those of the fusion.")
     if any((row["difference"] or {}).get("low") is not None for row in summary["rows"]):
-        said.append(f"Differences are paired by seed; intervals by bootstrap over subjects ({summary['draws']} draws).")
+        drawn = "subjects and seeds" if len(summary["seeds"]) > 1 else "subjects"
+        few = "" if summary["subjects"] >= _FEW else f"; of {summary['subjects']} subjects they are too narrow"
+        said.append(f"Differences are paired by seed; intervals by bootstrap over {drawn} ({summary['draws']} draws){few}.")
     elif any(row["difference"] for row in summary["rows"]):
         said.append("Differences are paired by seed; without two subjects there is no interval.")
     if any(row["ms_per_step"] is not None for row in summary["rows"]):
@@ -100,12 +120,11 @@ def to_csv(summary: dict[str, Any]) -> str:
     writer.writerow([*header, "split", "error"])
     for row in summary["rows"]:
         found, gain, count = row["metrics"] or {}, row["difference"] or {}, row["parameters"] or {}
-        done = sum("error" not in run for run in row["runs"])
-        cells = [row["kind"], row["name"], done]
+        cells = [row["kind"], row["name"], found["score"]["seeds"] if found else 0]
         cells += [found.get(name, {}).get(part) for name in metrics for part in ("mean", "sd")]
         cells += [gain.get(part) for part in ("mean", "sd", "low", "high")]
         cells += [summary["baseline"], count.get("fusion"), count.get("trained"), row["ms_per_step"]]
-        writer.writerow([*cells, summary.get("split"), row["error"]])
+        writer.writerow([*cells, summary.get("split"), failure_of(row, summary)])
     return file.getvalue()
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from affectzoo.cards.front import ArchitectureFront, ModelFront
 from affectzoo.cards.statement import carries_statement
-from affectzoo.errors import ConfigError
+from affectzoo.errors import ConfigError, PluginError
 from affectzoo.registry import ModelSpec
 
 CARDS_PACKAGE = "affectzoo._cards"
@@ -115,11 +115,18 @@ def _cards() -> tuple[Card | ArchitectureCard, ...]:
 
 
 def card_text(spec: ModelSpec) -> str:
-    """The card of a zoo model as Markdown; empty where its provider ships none."""
+    """The card of a zoo model as Markdown; empty where its provider ships none.
+
+    Raises:
+        PluginError: the package or the file that its provider names cannot be read.
+    """
     if not spec.card:
         return ""
     package, _, file = spec.card.partition(":")
-    return files(package).joinpath(file).read_text(encoding="utf-8")
+    try:
+        return files(package).joinpath(file).read_text(encoding="utf-8")
+    except (ImportError, OSError, UnicodeDecodeError, ValueError) as error:
+        raise PluginError(f"the card of the model {spec.name!r}, {spec.card}, cannot be read: {error}") from error
 
 
 def card_of(spec: ModelSpec) -> Card | None:
@@ -127,6 +134,7 @@ def card_of(spec: ModelSpec) -> Card | None:
 
     Raises:
         ConfigError: as `parse_card`, or the card is not a model's.
+        PluginError: as `card_text`.
     """
     text = card_text(spec)
     if not text:

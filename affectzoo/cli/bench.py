@@ -9,21 +9,29 @@ from typing import Any
 from rich.table import Table
 
 from affectzoo.cli.console import complain, out, remark
+from affectzoo.cli.crossval import parse_folds
 from affectzoo.errors import ConfigError
 
 
 def bench_fusion(
-    source: str, overrides: Sequence[str], *, fusions: str | None, seeds: str, folder: Path, epochs: int | None
+    source: str,
+    overrides: Sequence[str],
+    *,
+    fusions: str | None,
+    seeds: str,
+    folds: str | None,
+    folder: Path,
+    epochs: int | None,
 ) -> bool:
     """Train what has not ended, print the table, write the files; returns whether no row failed."""
     names = None if fusions is None else [name.strip() for name in fusions.split(",") if name.strip()]
-    numbers = parse_seeds(seeds)
+    numbers, divided = parse_seeds(seeds), parse_folds(folds)
 
     from affectzoo.bench.fusion import SUMMARY, bench_fusions
-    from affectzoo.bench.plan import plan_of
+    from affectzoo.bench.plan import OPTIONS, plan_of
     from affectzoo.bench.plot import plot_bench
     from affectzoo.bench.source import experiment_of
-    from affectzoo.bench.table import label_of, reading, to_csv, to_markdown
+    from affectzoo.bench.table import failure_of, label_of, reading, to_csv, to_markdown
     from affectzoo.files import write_text
     from affectzoo.train.state import StoppedError
 
@@ -32,8 +40,10 @@ def bench_fusion(
 
         for name in names:  # before anything is encoded
             registry().find("fusion", name)
-    experiment = experiment_of(source, overrides, folder, epochs=epochs, say=remark)
-    plan = plan_of(experiment, fusions=names, seeds=numbers, say=remark)
+    options = [override for override in overrides if override.startswith(OPTIONS)]
+    shared = [override for override in overrides if override not in options]
+    experiment = experiment_of(source, shared, folder, epochs=epochs, say=remark)
+    plan = plan_of(experiment, fusions=names, options=options, seeds=numbers, folds=divided, say=remark)
     try:
         summary = bench_fusions(plan, say=remark)
     except StoppedError:
@@ -43,13 +53,13 @@ def bench_fusion(
     write_text(written[1], to_csv(summary))
     write_text(written[2], to_markdown(summary))
     plot = plot_bench(summary, folder / "fusions.png")
-    out.print(_table(summary))
+    # A file or pipe has no width that would be too narrow.
+    out.print(_table(summary), width=None if out.is_terminal else 1000, crop=False)
     out.print(reading(summary), markup=False, soft_wrap=True)
     out.print(f"-> {', '.join(map(str, written if plot is None else [*written, plot]))}", markup=False, soft_wrap=True)
     failed = [row for row in summary["rows"] if row["error"]]
     for row in failed:
-        seeds_failed = ", ".join(str(run["seed"]) for run in row["runs"] if "error" in run)
-        complain(f"{label_of(row)}, seed {seeds_failed}: {row['error']}")
+        complain(f"{label_of(row)}: {failure_of(row, summary)}")
     return not failed
 
 
@@ -67,7 +77,7 @@ def _table(summary: dict[str, Any]) -> Table:
     header, rows = columns_of(summary, short=True)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in header:
-        table.add_column(name, justify="left" if name == "fusion" else "right", no_wrap=name == "fusion")
+        table.add_column(name, justify="left" if name == "fusion" else "right", no_wrap=name == "fusion", overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table

@@ -82,15 +82,19 @@ def show_info(name: str) -> None:
 
 
 def show_plugins() -> None:
-    """Print one line for each plugin, with its error or remarks under it."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("plugin", "distribution", "version", "status", "provides"):
-        table.add_column(column, no_wrap=column != "provides")
-    styles = {"loaded": "green", "failed": "red", "blocked": "yellow"}
-    for record in registry().records:
+    """Print one line for each plugin, never cut: what it provides, its error, its remarks."""
+    records = registry().records
+    rows = [("plugin", "distribution", "version", "status", "provides")]
+    for record in records:
         provides = ", ".join(f"{len(specs)} {kind}{'s' if len(specs) > 1 else ''}" for kind, specs in record.specs.items())
-        status = f"[{styles[record.status]}]{record.status}[/]"
-        details = [provides, record.error, *record.remarks]
-        cells = [escape(text) for text in (record.name, record.distribution, record.version)]
-        table.add_row(*cells, status, escape("; ".join(d for d in details if d)))
-    out.print(table)
+        details = "; ".join(filter(None, [provides, record.error, *record.remarks]))
+        rows.append((record.name, record.distribution, record.version, record.status, details))
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    lines = ["  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows]
+    out.print(lines[0], style="dim", markup=False, soft_wrap=True)
+    styles = {"loaded": "green", "failed": "red", "blocked": "yellow"}
+    for line, record in zip(lines[1:], records, strict=True):
+        start = sum(widths[:3]) + 3 * len("  ")
+        text = Text(line)
+        text.stylize(styles[record.status], start, start + len(record.status))
+        out.print(text, soft_wrap=True)

@@ -77,6 +77,9 @@ def _called(name: str) -> list[Entry]:
         except UnknownNameError:
             continue
     if not found:
+        for kind in KINDS:
+            if refused := registry().refusal(kind, name):
+                raise UnknownNameError(refused)
         known = sorted({n for kind in KINDS for n in registry().names(kind)})
         raise UnknownNameError(f"nothing is called {name!r}.{suggestion(name, known)} `affectzoo list` names everything.")
     return found

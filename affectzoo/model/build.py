@@ -214,6 +214,8 @@ _CONTRACTS: dict[str, tuple[type[Component], tuple[str, ...]]] = {
     "temporal": (Temporal, ("out_dim",)),
     "fusion": (Fusion, ("out_dim",)),
 }
+#: Those that count features or channels.
+_WIDTHS = ("feature_dim", "out_channels", "out_dim")
 
 
 def _check_contract(kind: str, module: Any, where: str) -> None:
@@ -223,6 +225,9 @@ def _check_contract(kind: str, module: Any, where: str) -> None:
     for attribute in attributes:
         if not hasattr(module, attribute):
             raise PluginError(f"{where}: its constructor must set self.{attribute}")
+        given = getattr(module, attribute)
+        if attribute in _WIDTHS and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
+            raise PluginError(f"{where}: self.{attribute} must be a whole number from 1 up, not {given!r}")
 
 
 def _as_json(config: Mapping[str, Any], where: str) -> dict[str, Any]:

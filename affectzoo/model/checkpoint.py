@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,8 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 def save_model(model: nn.Module, config: ModelConfig, folder: Path, *, card: str | None = None) -> Path:
     """Write a model; the dtype in the saved config is the weights' own. Returns the folder."""
-    state = _apart(model.state_dict())
-    dtypes = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
-    names = [name for name, dtype in DTYPES.items() if dtype in dtypes]
-    if len(dtypes) != 1 or not names:
-        raise CheckpointError(f"a model is saved in one of {', '.join(DTYPES)}; this one mixes {sorted(map(str, dtypes))}")
-    config = config.model_copy(update={"dtype": names[0]})
+    state = storable(model.state_dict())
+    config = config.model_copy(update={"dtype": dtype_of(state)})
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder} is a file; give a folder to save into")
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,15 +78,33 @@ def save_model(model: nn.Module, config: ModelConfig, folder: Path, *, card: str
     return folder
 
 
-def _apart(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def dtype_of(state: Mapping[str, torch.Tensor]) -> str:
+    """Name of the one dtype of all floating-point tensors.
+
+    Raises:
+        CheckpointError: there are several, none, or one that models are not saved in.
+    """
+    dtypes = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
+    names = [name for name, dtype in DTYPES.items() if dtype in dtypes]
+    if len(dtypes) != 1 or not names:
+        raise CheckpointError(f"a model is saved in one of {', '.join(DTYPES)}; this one mixes {sorted(map(str, dtypes))}")
+    return names[0]
+
+
+def storable(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """Every tensor contiguous and in storage of its own.
 
     `save_torch_state_dict` drops all but one name of tied weights and refuses overlapping views. Written once for each
     name, they need no exception in a strict load.
+
+    Raises:
+        CheckpointError: something is no tensor.
     """
     apart: dict[str, torch.Tensor] = {}
     seen: set[int] = set()
     for name, tensor in state.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise CheckpointError(f"{name} is a {type(tensor).__name__}, and weights are tensors: make it a buffer, or config")
         tensor = tensor.detach().contiguous()
         storage = tensor.untyped_storage()
         apart[name] = tensor.clone() if storage.data_ptr() in seen or storage.nbytes() != tensor.nbytes else tensor

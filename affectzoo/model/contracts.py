@@ -90,6 +90,9 @@ class Fusion(Component):
     """
 
     out_dim: int
+    #: What every attention map holds, for those who read or draw it: `weights`, which sum to one over the last dimension or are
+    #: all zero where there is nothing to weigh; `correlations`, from -1 to 1; empty for anything else.
+    attention_kind: str = ""
 
     @abstractmethod
     def forward(

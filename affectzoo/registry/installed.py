@@ -41,13 +41,14 @@ def installed() -> list[Installed]:
         if ENTRY_POINT_GROUP not in text:
             continue
         name, version = identity(dist)
-        first = found.get(normal(name))
+        key = normal(name) or text  # those that have lost their name differ in what they offer
+        first = found.get(key)
         if first is not None:
             if first.version != version:  # an editable install is found twice in its own folder
                 folder = dist.locate_file("")
                 first.shadowed.append(f"version {version} is installed too, in {folder}, and not used: uninstall one of them")
             continue
-        found[normal(name)] = one = Installed(name, version)
+        found[key] = one = Installed(name, version)
         try:
             one.points = list(dist.entry_points.select(group=ENTRY_POINT_GROUP))
         except Exception as error:

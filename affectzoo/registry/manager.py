@@ -12,9 +12,9 @@ by `os._exit`, or that changes `os.environ` or the filters of warnings. `AFFECTZ
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import sys
-import textwrap
 import time
 import warnings
 from collections.abc import Iterable
@@ -37,6 +37,9 @@ STRICT_VARIABLE = "AFFECTZOO_PLUGINS_STRICT"
 
 #: Plugins that take longer than this to give their specs are named by `affectzoo plugins`.
 SLOW_IMPORT_S = 1.0
+
+#: Characters of an error that are shown.
+_LONGEST = 400
 
 Status = Literal["loaded", "failed", "blocked"]
 
@@ -133,7 +136,9 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> list[PluginRecor
         # A plugin may even call sys.exit or panic in Rust at import: only KeyboardInterrupt passes.
         try:
             record.specs = _load(point, record)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # by a user who waits for a plugin that does not end
+            way_out = f"{BLOCK_VARIABLE}={distribution} leaves it out"
+            warnings.warn(f"interrupted while plugin {point.name!r} of {record.label} was loaded; {way_out}", PluginWarning, 2)
             raise
         except BaseException as error:
             _fail(record, error)
@@ -161,27 +166,38 @@ def _blocked_by(name: str, distribution: str) -> str:
     return ""
 
 
-class _Aside:
-    """Stands for `sys.stdout` while a plugin is loaded: what it prints must not mix with a command's output."""
+class _Aside(io.RawIOBase):
+    """Below `sys.stdout` while a plugin is loaded: what it prints must not mix with a command's output.
+
+    A stream of its own rather than `sys.stderr`, since plugins wrap, detach and close the one they find.
+    """
+
+    name = "<stdout>"
 
     def __init__(self) -> None:
         self.used = False
 
-    def write(self, text: str) -> int:
-        self.used = True
-        return sys.stderr.write(text)
+    def writable(self) -> bool:
+        return True
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stderr, name)
+    def write(self, data: Any) -> int:
+        self.used = True
+        sys.stderr.write(bytes(data).decode(errors="replace"))
+        return len(data)
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
 
 
 def _load(point: EntryPoint, record: PluginRecord) -> dict[str, list[Spec]]:
     """Import the plugin, ask it for its specs, and note what it did besides."""
     torch_before = "torch" in sys.modules
-    aside: Any = _Aside()
+    aside = _Aside()
+    if EntryPoint.pattern.match(point.value) is None:
+        raise PluginError(f"its entry point {point.name!r} names no module: {point.value!r}")
     started = time.perf_counter()
     try:
-        with redirect_stdout(aside):
+        with redirect_stdout(io.TextIOWrapper(aside, encoding="utf-8", write_through=True)):
             return _specs_of(point.load(), record)
     finally:
         record.import_s = time.perf_counter() - started
@@ -189,7 +205,7 @@ def _load(point: EntryPoint, record: PluginRecord) -> dict[str, list[Spec]]:
             record.notes.append("its hook module imports torch, which makes every command slow")
         if record.import_s > SLOW_IMPORT_S:
             record.notes.append(
-                f"its hook module took {record.import_s:.1f} s to import; {BLOCK_VARIABLE}={record.name} leaves it out"
+                f"its hook module took {record.import_s:.1f} s to import; {BLOCK_VARIABLE}={record.distribution} leaves it out"
             )
         if aside.used:
             record.notes.append("its hook module prints when it is imported")
@@ -199,11 +215,6 @@ def _specs_of(plugin: Any, record: PluginRecord) -> dict[str, list[Spec]]:
     """Call each of the plugin's hooks singly and check everything it returns."""
     known = {hook for hook, _ in KINDS.values()}
     implemented = [n for n in dir(plugin) if getattr(getattr(plugin, n), f"{PROJECT}_impl", None) is not None]
-    for name in implemented:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the hooks are {', '.join(sorted(known))}."
-            raise PluginError(f"it implements an unknown hook {name}; {hint}")
     for name in dir(plugin):
         if name in known and name not in implemented:
             raise PluginError(f"its function {name} lacks the @affectzoo.hookimpl decorator")
@@ -213,7 +224,6 @@ def _specs_of(plugin: Any, record: PluginRecord) -> dict[str, list[Spec]]:
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(HookSpecs)
     manager.register(plugin, record.name)
-    manager.check_pending()
     specs: dict[str, list[Spec]] = {}
     for kind, (hook, spec_type) in KINDS.items():
         for implementation in getattr(manager.hook, hook).get_hookimpls():
@@ -228,6 +238,12 @@ def _specs_of(plugin: Any, record: PluginRecord) -> dict[str, list[Spec]]:
                     continue
                 spec.validate()
                 specs.setdefault(kind, []).append(spec)
+    # A hook that is unknown here may be one of the version that its other specs are for.
+    for name in implemented if not record.refused else ():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the hooks are {', '.join(sorted(known))}."
+            raise PluginError(f"it implements an unknown hook {name}; {hint}")
     if record.refused and not specs:
         raise PluginError(f"all that it provides is for another affectzoo: {record.refused[0].reason}")
     return specs
@@ -236,7 +252,7 @@ def _specs_of(plugin: Any, record: PluginRecord) -> dict[str, list[Spec]]:
 def _other_version(spec: Spec, record: PluginRecord) -> str:
     """Why a spec is for another version of the plugin interface, and what to upgrade; empty where it is for this one."""
     wanted = spec.api_version
-    if type(wanted) is not int or wanted == API_VERSION:  # what is no number is for `validate` to refuse
+    if type(wanted) is not int or wanted == API_VERSION or not isinstance(spec.name, str):  # garbage: `validate` refuses it
         return ""
     upgrade = "affectzoo" if wanted > API_VERSION else record.distribution
     return f"it is for plugin API {wanted}, this affectzoo has {API_VERSION}; upgrade {upgrade}: pip install -U {upgrade}"
@@ -267,7 +283,8 @@ def _fail(record: PluginRecord, error: BaseException) -> None:
         said = f"(no message: {type(another).__name__})"
     cause = said if isinstance(error, PluginError) else f"{type(error).__name__}: {said}"
     # One line, whatever the plugin had to say.
-    record.status, record.error = "failed", textwrap.shorten(cause, 400, placeholder=" ...")
+    line = " ".join(cause.split())
+    record.status, record.error = "failed", line if len(line) <= _LONGEST else f"{line[: _LONGEST - 4]} ..."
     sentence = f"plugin {record.name!r} of {record.label} was not loaded: {record.error}"
     if strict():
         raise PluginError(sentence) from error

@@ -137,7 +137,7 @@ class Registry:
 
     def _unknown(self, kind: str, name: str) -> str:
         known = self.names(kind)
-        if refused := self._refused(kind, name):
+        if refused := self.refusal(kind, name):
             return refused
         if name.endswith("/") and self._matches(kind, f"{name}x"):
             return f"{kind} {name!r} is a family: write {name}NAME"
@@ -150,7 +150,7 @@ class Registry:
             note += " What a script or notebook registers is known to its own process alone."
         return f"no {kind} is called {name!r}.{near} `affectzoo list {kind}s` names all.{note}"
 
-    def _refused(self, kind: str, name: str) -> str:
+    def refusal(self, kind: str, name: str) -> str:
         """Why a name is listed and not loaded; empty where no plugin has it."""
         for record in self.records:
             for refused in record.refused:
@@ -233,6 +233,9 @@ def register(
     spec_type: Any = KINDS[kind][1]
     if not isinstance(name, str):
         raise PluginError(f'it takes a name: write @affectzoo.register_{kind}("my-{kind}") above the class')
+    for field in ("target", "api_version"):
+        if field in fields:
+            raise PluginError(f"register_{kind}({name!r}) takes no {field}: what is decorated is used here, as it is")
 
     def decorate(obj: Any) -> Any:
         called = getattr(obj, "__name__", "")

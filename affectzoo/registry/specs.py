@@ -13,7 +13,7 @@ from affectzoo.errors import PluginError
 #: Version of what the core expects of specs and components. Raised by one when a plugin written for the one before would break.
 API_VERSION = 1
 
-_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _DIGEST = re.compile(r"git:[0-9a-f]{40}|sha256:[0-9a-f]{64}")
 #: `http://` too: the digest decides whether a file is read, not the way it came.
 _SCHEMES = ("package://", "hub://", "https://", "http://")
@@ -156,8 +156,10 @@ class ModelSpec(Spec):
         Spec.validate(self)
         if not isinstance(self.targets, tuple) or not all(isinstance(target, str) for target in self.targets):
             raise PluginError(f"{self.name!r}: targets {self.targets!r} must be a tuple of names")
-        if not isinstance(self.parameters, int) or not isinstance(self.size_mb, int | float) or not isinstance(self.card, str):
-            raise PluginError(f"{self.name!r}: parameters and size_mb must be numbers, card a string")
+        if not isinstance(self.parameters, int) or not isinstance(self.size_mb, int | float):
+            raise PluginError(f"{self.name!r}: parameters and size_mb must be numbers")
+        if not isinstance(self.card, str) or not isinstance(self.caution, str):
+            raise PluginError(f"{self.name!r}: card and caution must be strings")
         if not isinstance(self.location, str) or not self.location.startswith(_SCHEMES):
             raise PluginError(f"{self.name!r}: location {self.location!r} must begin with {', '.join(_SCHEMES)}")
         if not isinstance(self.importer, str) or not isinstance(self.digest, str):

@@ -20,14 +20,15 @@ def absent_target(spec: Spec) -> str:
     module, attribute = spec.target.split(":")
     if module in sys.modules:
         return "" if hasattr(sys.modules[module], attribute) else f"the module {module} holds no {attribute}"
-    found = _find(module)
-    if found is None:
-        return f"there is no module {module}"
-    read = getattr(found.loader, "get_source", None)
+    # Finders and loaders may be anybody's, and a module's text may be of no encoding.
     try:
+        found = _find(module)
+        if found is None:
+            return f"there is no module {module}"
+        read = getattr(found.loader, "get_source", None)
         source = read(module) if read is not None else None
-    except ImportError as error:
-        return f"the module {module} cannot be read ({error})"
+    except Exception as error:
+        return f"the module {module} cannot be read ({type(error).__name__}: {error})"
     # A name that another module brings in, or that is made on demand, is not seen in the text.
     if source is None or re.search(rf"\b{attribute}\b|import \*|__getattr__", source):
         return ""

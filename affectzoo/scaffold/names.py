@@ -18,6 +18,9 @@ from affectzoo.scaffold.kinds import KINDS
 #: Longer names would break the lines of the generated code.
 _LONGEST = 40
 
+#: Folders that setuptools writes or that ruff, pyright and git leave out: as a package, they would be neither checked nor kept.
+_LEFT_OUT = ("build", "dist", "node_modules", "venv")
+
 
 @dataclass(frozen=True)
 class Names:
@@ -72,6 +75,8 @@ def _check_free(distribution: str, package: str, kind: str) -> None:
     if distribution in (SESSION, "tests"):
         meant = "components of a script or notebook" if distribution == SESSION else "the folder of a plugin's tests"
         raise InputError(f"{distribution!r} stands for {meant}; choose another name")
+    if package in _LEFT_OUT:
+        raise InputError(f"a folder {package!r} is one that linters and git leave out; choose another name")
     try:
         installed = version(distribution)
     except PackageNotFoundError:

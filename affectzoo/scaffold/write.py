@@ -69,6 +69,8 @@ def _texts(names: Names, licence: str | None) -> dict[str, str]:
         "pyproject.toml": fill("common/pyproject.toml.tmpl"),
         "README.md": fill("common/README.md.tmpl"),
         ".gitignore": fill("common/gitignore.tmpl"),
+        # Of the tests, setuptools takes `test_*.py` alone into a source distribution, and not what they read.
+        "MANIFEST.in": "graft tests\nglobal-exclude *.py[co]\n",
         ".github/workflows/tests.yml": fill("common/tests.yml.tmpl"),
         f"{names.package}/__init__.py": fill("common/hook.py.tmpl"),
         f"{names.package}/{kind}.py": fill(f"{kind}/component.py.tmpl"),

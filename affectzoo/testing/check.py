@@ -9,6 +9,11 @@ from typing import Any
 from affectzoo.registry import ComponentSpec
 
 
+def first_line(error: BaseException) -> str:
+    """Type and first line of what was raised; the rest, and where it was raised, stand in the cause."""
+    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+
+
 class CheckFailed(AssertionError):  # noqa: N818 - pytest and people read it as a failed check, not as an error
     """A component breaks its contract; the message says with which input, what came out and what should have."""
 
@@ -71,10 +76,8 @@ class Check:
             self.function(self.subject)
         except CheckFailed as error:
             raise CheckFailed(f"{self}: {str(error).removeprefix(f'{self.subject.name}: ')}") from error
-        except Exception as error:
-            # The rest of a long message, and where it was raised, stand in the cause.
-            first = (str(error).strip() or "no message").splitlines()[0]
-            raise CheckFailed(f"{self}: {type(error).__name__}: {first}") from error
+        except (Exception, SystemExit) as error:  # a component that calls sys.exit must not end the list of checks
+            raise CheckFailed(f"{self}: {first_line(error)}") from error
 
     def __str__(self) -> str:
         return f"{self.subject.name}: {self.name}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,8 +12,9 @@ from torch import Tensor
 
 from affectzoo.testing import running
 from affectzoo.testing.check import Subject
+from affectzoo.testing.masked import masked_steps_change_nothing
 from affectzoo.testing.promises import Row, promises_of_any_module
-from affectzoo.testing.running import CLOSE, EXACT, built, described, draw, expect, finite, run, same
+from affectzoo.testing.running import CLOSE, built, described, draw, expect, finite, run, same
 
 _DIMS = {"audio": 6, "visual": 10}
 _BATCH, _LENGTH = 4, 5
@@ -61,29 +61,24 @@ def _missing_modality(subject: Subject) -> None:
         same(absent, masked, f"without {missing}, and with {missing} masked throughout (affectzoo.complete does it)", **CLOSE)
 
 
+def _modality_order(subject: Subject) -> None:
+    module, (features, masks) = built(subject, _GIVEN), _args()
+    turned = [dict(reversed(given.items())) for given in (features, masks)]
+    claim = (
+        f"with {', '.join(turned[0])} handed over in this order, and in that of dims (go by name, as affectzoo.complete does)"
+    )
+    same(run(module, tuple(turned)), run(module, (features, masks)), claim, **CLOSE)
+
+
 def _masked_steps(subject: Subject) -> None:
     module, (features, masks) = built(subject, _GIVEN), _args()
-    expected = run(module, (features, masks))
-    finite(expected, "the output with masked steps, one window without anything")
-    for value in (7.0, 1e30, math.inf, math.nan):
-        spoilt = {name: x.masked_fill(~masks[name].unsqueeze(-1), value) for name, x in features.items()}
-        claim = f"with {value} in the masked steps of {described(features)} (affectzoo.zero_masked; a product keeps NaN)"
-        same(run(module, (spoilt, masks)), expected, claim, **EXACT)
-    # Zeroing after a layer keeps NaN out of the output, but not out of the layer's gradient.
-    spoilt = {name: x.masked_fill(~masks[name].unsqueeze(-1), math.nan) for name, x in features.items()}
-    claim = f"gradients with NaN in the masked steps of {described(features)}, and without it (affectzoo.zero_masked first)"
-    same(_gradients_of(module, spoilt, masks), _gradients_of(module, features, masks), claim, **CLOSE)
+
+    def spoilt(value: float) -> tuple[Any, ...]:
+        return {name: x.masked_fill(~masks[name].unsqueeze(-1), value) for name, x in features.items()}, masks
+
+    masked_steps_change_nothing(module, (features, masks), spoilt)
     whole = {name: torch.ones_like(mask) for name, mask in masks.items()}
     same(run(module, (features, whole)), run(module, (features,)), "with masks that hide nothing, and without masks", **CLOSE)
-
-
-def _gradients_of(module: Any, features: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
-    """Of every parameter, and of every modality's features."""
-    leaves = {name: x.clone().requires_grad_() for name, x in features.items()}
-    wanted = {**{f"parameter {name}": p for name, p in module.named_parameters() if p.requires_grad}, **leaves}
-    fused = module({name: x.clone() for name, x in leaves.items()}, masks)  # autograd forbids writing into a leaf
-    gradients = torch.autograd.grad((fused * draw(*fused.shape, seed=3)).sum(), list(wanted.values()), allow_unused=True)
-    return dict(zip(wanted, gradients, strict=True))
 
 
 def _gradients(subject: Subject) -> None:
@@ -110,10 +105,26 @@ def _attention(subject: Subject) -> None:
         expect(isinstance(attention, Tensor), f"{what} must be a tensor, not {type(attention).__name__}")
         expect(attention.ndim > 1 and len(attention) == _BATCH, f"{what} must be [B, ...], not {list(attention.shape)}")
         finite(attention, what)
+        _expect_kind(attention, module.attention_kind, what)
     first = running.each(lambda x: x[:1], args)
     _, one = run(module, first, return_attention=True)
     expect(set(one) == set(maps), f"the maps are called {', '.join(one)} for one window and {', '.join(maps)} for {_BATCH}")
     same(one, {name: x[:1] for name, x in maps.items()}, "the maps of window 0 alone, and within its batch", **CLOSE)
+
+
+def _expect_kind(attention: Tensor, kind: str, what: str) -> None:
+    """Fail unless a map holds what `Fusion.attention_kind` says of it."""
+    expect(kind in ("", "weights", "correlations"), f"its attention_kind {kind!r} must be 'weights', 'correlations' or ''")
+    low, high = attention.min().item(), attention.max().item()
+    if kind == "correlations":
+        expect(low >= -1 and high <= 1, f"{what} goes from {low:g} to {high:g}; correlations are within -1 and 1")
+    if kind == "weights":
+        sums = attention.sum(-1)
+        wrong = sums[((sums - 1).abs() > 1e-4) & attention.any(-1)]
+        expect(low >= 0, f"{what} goes down to {low:g}; weights are not negative")
+        expect(
+            not len(wrong), f"{what} must sum to one over its last dimension, or be zero; {len(wrong)} rows do not: {wrong[:3]}"
+        )
 
 
 def _on_args(function: Callable[[Subject, Mapping[str, Any], Any], None]) -> Callable[[Subject], None]:
@@ -127,6 +138,7 @@ def _on_args(function: Callable[[Subject, Mapping[str, Any], Any], None]) -> Cal
 CHECKS: tuple[Row, ...] = (
     ("output-shape", "The output is [B, L, out_dim], float32 and finite, for several B, L and D.", _output_shape),
     ("missing-modality", "A modality that is absent counts as masked throughout, and never makes NaN.", _missing_modality),
+    ("modality-order", "The order in which modalities are handed over changes nothing.", _modality_order),
     (
         "masked-steps",
         "What a masked step holds, NaN too, changes nothing; nor do masks that hide nothing.",
@@ -140,5 +152,9 @@ CHECKS: tuple[Row, ...] = (
         unchanged="Features and masks are left as they were.",
         inputs_unchanged=_inputs_unchanged,
     ),
-    ("attention", "Attention maps have names, shapes [B, ...] and finite values; asking for them changes nothing.", _attention),
+    (
+        "attention",
+        "Attention maps have names, shapes [B, ...] and the values that attention_kind says; asking for them changes nothing.",
+        _attention,
+    ),
 )

@@ -39,8 +39,12 @@ def _declared_by(hook: Any) -> list[Spec]:
 def _hook_without_torch(subject: Subject) -> None:
     module, hook = declaring_module(subject), KINDS[subject.kind][0]
     code = f"import sys; sys.path[:] = {sys.path!r}; import {module} as m; m.{hook}(); print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
-    if done.returncode:
+    command = [sys.executable, "-c", code]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise CheckFailed(f"importing its hook module {module} takes more than {_PATIENCE_S} s") from error
+    if done.returncode or not done.stdout.strip():  # without a word: it ended the process
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise CheckFailed(f"its hook module {module} cannot be imported in a fresh interpreter: {last}")
     if done.stdout.split()[-1] != "False":

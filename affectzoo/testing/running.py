@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from affectzoo.config import ComponentConfig
-from affectzoo.errors import ConfigError
-from affectzoo.testing.check import CheckFailed, Subject
+from affectzoo.errors import CheckpointError, ConfigError
+from affectzoo.model.checkpoint import dtype_of, storable
+from affectzoo.testing.check import CheckFailed, Subject, first_line
+from affectzoo.testing.targets import UNKNOWN_KEY
 
 #: Float32 results of the same equations in another order or blocking of the sums differ by a few units in the last place.
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
 EXACT = {"atol": 0.0, "rtol": 0.0}
+
+#: A parameter below this throughout, such as a gate that starts at zero, would hide what is behind it from every check.
+_FAINT = 0.01
+#: Passes until every parameter is reached: chance leaves layers out in training, a half of them where it goes far.
+_ATTEMPTS = 16
 
 
 @contextmanager
@@ -87,9 +96,15 @@ def finite(tree: Any, claim: str) -> None:
 
 
 def built(subject: Subject, given: Mapping[str, Any], seed: int = 0) -> Any:
-    """A new component in eval mode, its weights drawn under `seed`."""
+    """A new component in eval mode, its weights drawn under `seed`, none of them faint throughout."""
     with seeded(seed):
-        return subject.build(**given).eval()
+        module = subject.build(**given).eval()
+        for name, parameter in module.named_parameters():
+            if is_lazy(parameter):
+                raise CheckFailed(f"{name} has no shape before the first forward pass; give its layer all its widths")
+            if parameter.requires_grad and not (parameter.abs() > _FAINT).any():
+                parameter.data.add_(0.1 * torch.randn_like(parameter))
+        return module
 
 
 def rebuilt(subject: Subject, module: Any, given: Mapping[str, Any], seed: int = 0) -> Any:
@@ -97,6 +112,15 @@ def rebuilt(subject: Subject, module: Any, given: Mapping[str, Any], seed: int =
     text = json.dumps(module.component.to_json())
     saved = ComponentConfig.parse(json.loads(text), where=subject.name)
     return built(replace(subject, config=saved.config), given, seed)
+
+
+@contextmanager
+def telling(claim: str) -> Iterator[None]:
+    """`CheckFailed`, with the claim in front, for what is raised within."""
+    try:
+        yield
+    except Exception as error:
+        raise CheckFailed(f"{claim}: {first_line(error)}") from error
 
 
 def run(module: Callable[..., Any], args: tuple[Any, ...], **keywords: Any) -> Any:
@@ -132,31 +156,28 @@ def _batch(args: tuple[Any, ...]) -> int:
     return sizes[0]
 
 
-def gradients_reach_every_parameter(subject: Subject, given: Mapping[str, Any], passes: Iterable[tuple[Any, ...]]) -> None:
-    """In training mode, by any one of the passes: some parameters act on some inputs only."""
+def gradients_reach_every_parameter(subject: Subject, given: Mapping[str, Any], passes: Sequence[tuple[Any, ...]]) -> None:
+    """In training mode, by any one of the passes: some parameters act on some inputs, or some times, only."""
     module = built(subject, given).train()
-    with seeded(1), torch.no_grad():
-        for parameter in module.parameters():
-            if not parameter.any():  # a gate that starts at zero would hide what is behind it
-                parameter.add_(0.1 * torch.randn_like(parameter))
-    reached = set()
+    reached: set[str] = set()
     trainable = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    for args in passes:
-        module.zero_grad(set_to_none=True)
-        with seeded(2):
-            output = module(*copy.deepcopy(args))
-        if not output.requires_grad:
-            continue
-        # A plain sum would leave nothing to learn after a normalisation.
-        (output * draw(*output.shape, seed=3)).sum().backward()
-        for name, parameter in trainable.items():
-            if parameter.grad is None:
+    for attempt in range(_ATTEMPTS):
+        for args in passes:
+            module.zero_grad(set_to_none=True)
+            with seeded(2 + attempt):
+                output = module(*copy.deepcopy(args))
+            if not output.requires_grad:
                 continue
-            finite(parameter.grad, f"the gradient of {name} for {described(args)}")
-            if parameter.grad.any():
-                reached.add(name)
-    without = [name for name in trainable if name not in reached]
-    expect(not without, f"no gradient reaches {', '.join(without)}; use it, drop it, or freeze it with requires_grad_(False)")
+            # A plain sum would leave nothing to learn after a normalisation.
+            (output * draw(*output.shape, seed=3)).sum().backward()
+            gradients = {name: p.grad for name, p in trainable.items() if p.grad is not None}
+            for name, gradient in gradients.items():
+                finite(gradient, f"the gradient of {name} for {described(args)}")
+            reached |= {name for name, gradient in gradients.items() if gradient.any()}
+        if len(reached) == len(trainable):
+            return
+    without = ", ".join(name for name in trainable if name not in reached)
+    raise CheckFailed(f"no gradient reaches {without}; use it, drop it, or freeze it with requires_grad_(False)")
 
 
 def save_and_load(subject: Subject, given: Mapping[str, Any], args: tuple[Any, ...]) -> None:
@@ -165,7 +186,13 @@ def save_and_load(subject: Subject, given: Mapping[str, Any], args: tuple[Any, .
         run(module.train(), args)  # what training changes besides the weights must be saved too
     other = rebuilt(subject, module.eval(), given, seed=2)
     try:
-        other.load_state_dict(each(torch.clone, module.state_dict()), strict=True)
+        state = storable(module.state_dict())
+        if any(tensor.is_floating_point() for tensor in state.values()):
+            dtype_of(state)
+    except CheckpointError as error:
+        raise CheckFailed(f"a model with it cannot be saved: {error}") from error
+    try:
+        other.load_state_dict(load(save(state)), strict=True)
     except RuntimeError as error:
         raise CheckFailed(f"its state_dict does not fit what its config builds: {' '.join(str(error).split())}") from error
     claim = f"{described(args)} after saving and loading; all that makes the numbers must be a parameter, a buffer or config"
@@ -179,28 +206,34 @@ def config_round_trip(subject: Subject, given: Mapping[str, Any]) -> None:
 
 
 def unknown_key_refused(subject: Subject, given: Mapping[str, Any]) -> None:
-    odd = "key_that_nothing_takes"
     try:
-        built(replace(subject, config={**subject.config, odd: 1}), given)
-    except ConfigError:
-        return
-    raise CheckFailed(f"the config key {odd!r} was accepted; a misspelt option would be ignored")
+        built(replace(subject, config={**subject.config, UNKNOWN_KEY: 1}), given)
+    except ConfigError as error:
+        if UNKNOWN_KEY in str(error):
+            return
+        raise
+    raise CheckFailed(f"the config key {UNKNOWN_KEY!r} was accepted; a misspelt option would be ignored")
 
 
 def half_precision(subject: Subject, given: Mapping[str, Any], args: tuple[Any, ...]) -> None:
     module = built(subject, given)
     low_args = each(lambda x: x.bfloat16() if x.is_floating_point() else x, args)
-    low = run(copy.deepcopy(module).bfloat16(), low_args)
-    finite(low, f"the bfloat16 module on {described(low_args)}")
+    claim = f"the bfloat16 module on {described(low_args)}"
+    with telling(f"{claim} (what forward makes must have the dtype of its input)"):
+        low = run(copy.deepcopy(module).bfloat16(), low_args)
+    finite(low, claim)
     each(lambda x: expect(x.dtype is torch.bfloat16, f"the bfloat16 module gives {x.dtype} for {described(low_args)}"), low)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    claim = f"under autocast to bfloat16, {described(args)}"
+    with telling(claim), torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = run(module, args)
-    finite(mixed, f"under autocast to bfloat16, {described(args)}")
+    finite(mixed, claim)
 
 
 def deterministic(subject: Subject, given: Mapping[str, Any], args: tuple[Any, ...]) -> None:
-    module = built(subject, given)
-    same(run(module, args), run(module, args), f"{described(args)} twice in eval mode", **EXACT)
+    used = built(subject, given)
+    run(used, _others(args))
+    claim = f"{described(args)} in eval mode, from one that was given other inputs before, and from a new one"
+    same(run(used, args), run(built(subject, given), args), claim, **EXACT)
 
     def trained() -> Any:
         fresh = built(subject, given, seed=3).train()
@@ -226,7 +259,10 @@ def compiled(subject: Subject, given: Mapping[str, Any], args: tuple[Any, ...]) 
     faster = torch.compile(module, backend="eager")
     try:
         for inputs in (args, _others(args)):
-            same(run(faster, inputs), run(module, inputs), f"{described(inputs)} under torch.compile", **CLOSE)
+            claim, expected = f"{described(inputs)} under torch.compile", run(module, inputs)
+            with telling(claim):
+                numbers = run(faster, inputs)
+            same(numbers, expected, claim, **CLOSE)
     finally:
         torch.compiler.reset()
 
@@ -234,7 +270,8 @@ def compiled(subject: Subject, given: Mapping[str, Any], args: tuple[Any, ...]) 
 def exported(subject: Subject, given: Mapping[str, Any], args: tuple[Any, ...]) -> None:
     """Non-strict: Python is run, not parsed, as exporters to other runtimes do it."""
     module = built(subject, given)
-    program = torch.export.export(module, copy.deepcopy(args), strict=False).module()
+    with telling(f"torch.export with {described(args)} (no branch and no size may depend on what a tensor holds)"):
+        program = torch.export.export(module, copy.deepcopy(args), strict=False).module()
     for inputs in (args, _others(args)):  # other numbers too: nothing of the example may be baked in
         same(run(program, inputs), run(module, inputs), f"{described(inputs)} through torch.export", **CLOSE)
 

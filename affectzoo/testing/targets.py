@@ -8,7 +8,8 @@ from affectzoo.errors import ConfigError
 from affectzoo.registry import SESSION, Entry, check_arguments, registry
 from affectzoo.testing.check import CheckFailed, Subject
 
-_UNKNOWN_KEY = "key_that_nothing_takes"
+#: An option that no component has.
+UNKNOWN_KEY = "key_that_nothing_takes"
 
 
 def target_of(subject: Subject) -> Any:
@@ -32,9 +33,9 @@ def arguments_of(subject: Subject, **over: Any) -> dict[str, Any]:
 def unknown_key_refused(subject: Subject) -> None:
     """Raise `CheckFailed` where an option that does not exist is taken."""
     try:
-        arguments_of(subject, **{_UNKNOWN_KEY: 1})
+        arguments_of(subject, **{UNKNOWN_KEY: 1})
     except ConfigError as error:
-        if _UNKNOWN_KEY in str(error):
+        if UNKNOWN_KEY in str(error):
             return
         raise
-    raise CheckFailed(f"the option {_UNKNOWN_KEY!r} was accepted, so a misspelt one would be ignored; name every option, no **")
+    raise CheckFailed(f"the option {UNKNOWN_KEY!r} was accepted, so a misspelt one would be ignored; name every option, no **")

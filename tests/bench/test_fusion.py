@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 import affectzoo
 from affectzoo.bench import fusion as bench
+from affectzoo.bench.code import keep_code
 from affectzoo.bench.fusion import bench_fusions
 from affectzoo.bench.plan import plan_of
 from affectzoo.bench.source import experiment_of
@@ -21,21 +22,12 @@ from affectzoo.registry import FusionSpec, registry
 from affectzoo.train.fit import Fit
 from affectzoo.train.report.assess import assess
 from affectzoo.train.state import StoppedError
-from tests.bench.conftest import Sum
+from tests.bench.conftest import Sum, lin, quiet
 from tests.train.toys import toy_corpus, toy_dataset, toy_experiment, use_dataset
 
 
 class Killed(BaseException):
     """What no code of the project may catch."""
-
-
-def quiet(_: str) -> None:
-    pass
-
-
-def lin(x: np.ndarray, y: np.ndarray) -> float:
-    """Concordance as Lin wrote it down."""
-    return 2 * np.cov(x, y, bias=True)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
 
 
 def test_the_numbers_are_those_of_the_saved_models_predictions(whole):
@@ -113,10 +105,14 @@ def test_a_fusion_that_is_repaired_is_trained_and_one_that_changed_is_not_mixed_
     affectzoo.register_fusion("toy-rain")(Sum)
     assert not bench_fusions(plan, say=quiet)["rows"][1]["error"]
     code = plan.place(plan.candidates[1], 0) / "code.json"
-    code.write_text(json.dumps({**json.loads(code.read_text()), "source": "0" * 64}))
+    kept = json.loads(code.read_text())
+    code.write_text(json.dumps({**kept, "source": "0" * 64}))
     changed = bench_fusions(plan, say=quiet)["rows"][1]
     assert "the code of toy-rain is not what" in changed["error"]
     assert changed["metrics"] is None
+    code.write_text(json.dumps(kept))
+    with pytest.raises(ConfigError, match="the options of toy-rain are not what"):
+        keep_code(code.parent, registry().find("fusion", "toy-rain"), {"dim": 4})
 
 
 def test_a_second_call_neither_trains_nor_predicts_nor_times(whole, monkeypatch):
@@ -152,7 +148,7 @@ def test_more_rows_are_added_and_other_settings_refused(make_plan):
     second = bench_fusions(make_plan("concat", "toy-sum", seeds=(0,)), say=quiet)
     assert second["rows"][0]["runs"] == first["rows"][0]["runs"]
     assert second["rows"][1]["difference"]["seeds"] == 1
-    with pytest.raises(ConfigError, match=r"holds another comparison, choose another --out: train\.lr is 0\.1"):
+    with pytest.raises(ConfigError, match=r"another comparison: train\.lr is 0\.1, .* or choose another --out$"):
         bench_fusions(make_plan("concat", overrides=("train.lr=0.1",)), say=quiet)
 
 
@@ -202,6 +198,20 @@ def test_a_recipes_own_fusion_keeps_its_config(make_plan, tmp_path):
     plan = plan_of(ExperimentConfig.parse({**data, "output": str(tmp_path)}), fusions=["concat", "toy-sum"], seeds=[0])
     configs = [plan.run(candidate, 0).model.fusion for candidate in plan.candidates]
     assert [fusion and fusion.config for fusion in configs] == [{"dim": 4}, {}, None, None]
+
+
+def test_each_fusion_has_options_of_its_own(make_plan):
+    affectzoo.register_fusion("toy-sum.two")(Sum)
+    experiment = make_plan("concat").experiment
+    options = ["fusions.toy-sum.two.leader=gaze", "fusions.toy-sum.two.heads=2", "fusions.toy-sum.dims.deep=[3]"]
+    plan = plan_of(experiment, fusions=["concat", "toy-sum", "toy-sum.two"], options=options, say=quiet)
+    configs = {name: component.config for name, component in plan.fusions.items()}
+    assert configs == {"concat": {}, "toy-sum": {"dims": {"deep": [3]}}, "toy-sum.two": {"leader": "gaze", "heads": 2}}
+    for wrong in ("fusions.toy-su.leader=gaze", "fusions.toy-sum=gaze"):
+        with pytest.raises(ConfigError, match=f"{wrong} is an option of no fusion that takes part"):
+            plan_of(experiment, fusions=["toy-sum"], options=[wrong], say=quiet)
+    plan = plan_of(experiment, fusions=["concat"], options=["fusions.concat.dim=4"], seeds=[0], say=quiet)
+    assert bench_fusions(plan, say=quiet)["rows"][0]["parameters"]["fusion"] > 0
 
 
 def test_a_dataset_by_name_is_encoded_once_with_its_own_options(source, tmp_path):

@@ -14,7 +14,7 @@ from PIL import Image
 from affectzoo.bench import quality
 from affectzoo.bench.plot import plot_bench, spread_out
 from affectzoo.bench.quality import Answers, difference, metrics_of
-from affectzoo.bench.table import columns_of, reading, to_csv, to_markdown
+from affectzoo.bench.table import columns_of, failure_of, reading, to_csv, to_markdown
 from affectzoo.config import TargetConfig
 from affectzoo.errors import DataError
 
@@ -24,7 +24,8 @@ LEVELS = TargetConfig.parse({"name": "mood", "kind": "categorical", "classes": [
 
 def row(name: str, kind: str = "fusion", **found: Any) -> dict[str, Any]:
     empty = {"error": "", "metrics": None, "difference": None, "parameters": None, "ms_per_step": None}
-    return {"kind": kind, "name": name, "runs": [{"seed": 0}, {"seed": 1}], **empty, **found}
+    failed = {"error": found["error"]} if "error" in found else {}
+    return {"kind": kind, "name": name, "runs": [{"seed": seed, **failed} for seed in (0, 1)], **empty, **found}
 
 
 @pytest.fixture
@@ -82,6 +83,18 @@ def test_the_reader_is_told_what_the_test_split_was_used_for(summary):
     assert "these numbers flatter" in reading({**summary, "split": "val"})
     failed = {**summary, "rows": [row("concat", error="it rained")]}
     assert reading({**failed, "split": None}) == "On rendered; mean (sd) over the seeds 0, 1."
+    assert "intervals by bootstrap over subjects and seeds (1000 draws); of 8 subjects they are too narrow." in reading(summary)
+    assert "too narrow" not in reading({**summary, "subjects": 20})
+    assert "seed 0 alone, which may be luck" in reading({**summary, "seeds": [0]})
+
+
+def test_a_row_that_failed_in_part_says_where(summary):
+    said = {"error": "it rained"}
+    own = row("a", runs=[{"seed": 0}, {"seed": 1, **said}], **said)
+    assert failure_of(own, summary) == "seed 1: it rained"
+    own["runs"][0] |= said
+    assert failure_of(own, summary) == "it rained"
+    assert failure_of(summary["rows"][0], summary) == ""
 
 
 def test_the_csv_holds_the_same_in_full(summary):
@@ -122,8 +135,22 @@ def test_differences_by_hand():
     found = difference([(perfect, moved), (moved, moved)], [VALENCE])
     assert found["mean"] == pytest.approx(1 / 3)
     assert found["sd"] == pytest.approx(2**0.5 / 3)  # of 2/3 and 0
-    # Both people are alike: whoever is drawn, the difference is the same.
-    assert (found["low"], found["high"]) == pytest.approx((1 / 3, 1 / 3))
+    # Both people are alike: whoever is drawn, the difference is that of the drawn seeds.
+    assert (found["low"], found["high"]) == pytest.approx((0, 2 / 3))
+    one = difference([(perfect, moved)], [VALENCE])
+    assert (one["low"], one["high"]) == pytest.approx((2 / 3, 2 / 3))
+
+
+def test_the_interval_knows_of_the_spread_over_seeds():
+    label = [0.0, 1.0, 2.0] * 4
+    draws = torch.Generator().manual_seed(1)
+    noisy = [(torch.tensor(label) + torch.randn(12, generator=draws)).tolist() for _ in range(6)]
+    pairs = [(answers(own, label, "aaabbbcccddd"), answers(label, label, "aaabbbcccddd")) for own in noisy]
+    gains = [difference([pair], [VALENCE])["mean"] for pair in pairs]
+    found = difference(pairs, [VALENCE])
+    middle = sum(gains) / len(gains)
+    error = (sum((gain - middle) ** 2 for gain in gains) / len(gains) ** 2) ** 0.5  # that of a mean of drawn seeds
+    assert found["low"] < middle - error < middle + error < found["high"]
 
 
 def test_the_interval_is_paired_by_subject():

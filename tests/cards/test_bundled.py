@@ -10,7 +10,7 @@ import affectzoo
 from affectzoo.cards.bundled import ArchitectureCard, Card, architecture_cards, bundled_cards, card_of, card_text, parse_card
 from affectzoo.cards.front import ModelFront
 from affectzoo.cards.statement import STATEMENT
-from affectzoo.errors import ConfigError
+from affectzoo.errors import ConfigError, PluginError
 from affectzoo.registry import ModelSpec, registry
 
 
@@ -145,6 +145,12 @@ def test_a_model_without_a_card_has_none_and_an_architecture_is_no_models_card()
     assert card_of(spec) is None
     with pytest.raises(ConfigError, match=r"dmsn\.md: the card of toy must have kind: model"):
         card_of(ModelSpec(name="toy", summary="a toy", licence="MIT", location="hub://a/b", card="affectzoo._cards:dmsn.md"))
+
+
+@pytest.mark.parametrize("card", ["nopackage:toy.md", "affectzoo:no-such.md", "affectzoo:", ":toy.md"])
+def test_a_card_that_cannot_be_read_is_one_sentence(card):
+    with pytest.raises(PluginError, match="the card of the model 'toy', .*cannot be read"):
+        card_text(ModelSpec(name="toy", summary="a toy", licence="MIT", location="hub://a/b", card=card))
 
 
 ARCHITECTURE = {

@@ -35,7 +35,7 @@ def test_a_table_and_its_files_and_the_same_again(affect, recipe, tmp_path):
     command = ("bench", "fusion", recipe, "--fusions", "concat,toy-rain", "--seeds", "0", "--epochs", "1", "--out", out)
     outcome = affect(*command)
     assert outcome.code == 1
-    assert outcome.complaints[-1].startswith("affectzoo: toy-rain, seed 0: fusion 'toy-rain' of session could not be built")
+    assert outcome.complaints[-1].startswith("affectzoo: toy-rain: fusion 'toy-rain' of session could not be built")
     summary = json.loads((out / "bench.json").read_text())
     lines = [line.split() for line in outcome.out.splitlines()]
     score = f"{summary['rows'][0]['metrics']['score']['mean']:.3f}"
@@ -51,6 +51,18 @@ def test_a_table_and_its_files_and_the_same_again(affect, recipe, tmp_path):
     assert (out / "fusions.png").is_file()
     again = affect(*command)
     assert again.out == outcome.out
+
+
+def test_folds_and_options_of_one_fusion_are_taken_and_no_column_is_cut(affect, recipe, tmp_path):
+    out = tmp_path / "bench"
+    given = ("--fusions", "concat", "--seeds", "0", "--epochs", "1", "--folds", "2", "fusions.concat.dim=4")
+    outcome = affect("bench", "fusion", recipe, *given, "--out", out)
+    assert outcome.code == 0
+    assert "Cross-validated over 2 folds by subject" in outcome.out
+    assert all(word in outcome.out for word in ("95% interval", "parameters", "ms/step"))
+    for fold in ("fold-00", "fold-01"):
+        run = json.loads((out / "fusion" / "concat" / fold / "seed0" / "experiment.json").read_text())
+        assert run["model"]["fusion"]["config"] == {"dim": 4}
 
 
 def test_being_told_to_stop_is_no_failure(affect, recipe, tmp_path, monkeypatch):
@@ -72,6 +84,8 @@ def test_being_told_to_stop_is_no_failure(affect, recipe, tmp_path, monkeypatch)
         (["--seeds", "0,x"], "--seeds 0,x is not a list of whole numbers such as 0,1,2"),
         (["--seeds", "0,0"], "the seed 0 is given twice"),
         (["model.fusion=concat"], "leave model.fusion=concat out and use --fusions"),
+        (["--folds", "1"], "--folds 1 is neither a number of folds, 2 or more, nor loso"),
+        (["fusions.concatt.dim=3"], "fusions.concatt.dim=3 is an option of no fusion that takes part"),
         (["train.epoch=3"], "unknown key 'train.epoch'"),
         (["data.config.tusk=x"], "unknown key 'tusk'; did you mean 'task'?"),
     ],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import site
 import subprocess
 import sys
+import tarfile
 import tomllib
 import venv
 from pathlib import Path
@@ -106,6 +108,8 @@ def test_package_and_class_follow_from_the_name(name, kind, names) -> None:
         ("cv2", "detector", "`import cv2` is another package"),
         ("tests", "fusion", "folder of a plugin's tests"),
         ("session", "fusion", "script or notebook"),
+        ("dist", "fusion", "linters and git leave out"),
+        ("node.modules", "fusion", "linters and git leave out"),
         ("tcn", "temporal", "affectzoo .* has a temporal called 'tcn' already"),
         ("gated", "fusions", "did you mean fusion"),
         ("gated", "model", "kinds are fusion, backbone"),
@@ -183,6 +187,16 @@ def test_a_plugin_asks_for_this_affectzoo_and_says_its_api(plugins) -> None:
         project = tomllib.loads((plugins / f"sketch-{kind}" / "pyproject.toml").read_text())["project"]
         assert f"affectzoo>={affectzoo.__version__}" in project["dependencies"]
         assert f"api_version={API_VERSION}," in (plugins / f"sketch-{kind}" / f"sketch_{kind}" / "__init__.py").read_text()
+
+
+def test_a_source_distribution_holds_the_tests_and_what_they_read(plugins, tmp_path) -> None:
+    build = "from setuptools.build_meta import build_sdist; build_sdist(__import__('sys').argv[1])"
+    folder = shutil.copytree(plugins / "sketch-dataset", tmp_path / "sketch-dataset")
+    subprocess.run([sys.executable, "-c", build, tmp_path], cwd=folder, check=True, capture_output=True, timeout=120)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        held = {name.partition("/")[2] for name in packed.getnames()}
+    assert {path.relative_to(folder).as_posix() for path in (folder / "tests").rglob("*") if path.is_file()} <= held
 
 
 def test_nothing_of_a_template_is_left(plugins) -> None:

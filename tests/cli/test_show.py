@@ -171,7 +171,8 @@ def test_plugins_are_shown_with_version_and_status(affect):
 
 
 def test_a_failing_plugin_is_shown_with_its_words_and_stops_nothing(bad_plugins):
-    done = in_a_new_process("plugins", PYTHONPATH=str(bad_plugins))
+    # However narrow: one line for each, whole, to be read and to be searched.
+    done = in_a_new_process("plugins", PYTHONPATH=str(bad_plugins), COLUMNS="60")
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if "failing-plugin" in line)
     assert "2.3" in line.split()

@@ -204,6 +204,16 @@ def test_a_component_that_breaks_the_contract_says_what_is_missing():
     with pytest.raises(PluginError, match=r"must set self\.feature_dim"):
         affectzoo.create_backbone("toy-forgetful")
 
+    @affectzoo.register_fusion("toy-widthless")
+    class Widthless(affectzoo.Fusion):
+        def __init__(self, dims, seq_len, *, width=3) -> None:
+            super().__init__()
+            self.out_dim = width
+
+    for width in ("3", None, 0, 2.5, True):
+        with pytest.raises(PluginError, match=r"toy-widthless.* self\.out_dim must be a whole number from 1 up, not "):
+            affectzoo.create_fusion("toy-widthless", {"a": 2, "b": 2}, 3, width=width)
+
     @affectzoo.register_backbone("toy-foreign")
     class Foreign(torch.nn.Module):
         pass

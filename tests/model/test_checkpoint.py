@@ -76,6 +76,14 @@ def test_dtype_can_be_chosen_when_loading_and_is_what_a_new_save_records(saved, 
         affectzoo.load(saved, dtype="int8")
 
 
+def test_state_that_is_no_tensor_is_refused_in_one_sentence(tmp_path, monkeypatch):
+    model = audio_visual_model()
+    monkeypatch.setattr(type(model.fusion), "get_extra_state", lambda _: {"steps": 3}, raising=False)
+    with pytest.raises(CheckpointError, match=r"^fusion\._extra_state is a dict, and weights are tensors"):
+        model.save_pretrained(tmp_path / "state")
+    assert not (tmp_path / "state").exists()
+
+
 def test_a_model_of_mixed_dtypes_is_refused_and_leaves_no_folder(tmp_path):
     model = audio_visual_model()
     model.head.half()

@@ -91,24 +91,27 @@ def test_good_and_bad_distributions_side_by_side(site):
     site("missing-plugin", entry_points="[affectzoo.plugins]\nmain = not_there.hooks\n")
     site("damaged-plugin", entry_points="[affectzoo.plugins]\nthis line is no entry point\n")
     site("binary-plugin", entry_points=b"\xff\xfe[affectzoo.plugins]")
+    site("pointless-plugin", entry_points="[affectzoo.plugins]\nmain =\n")
     site("nameless-plugin", GOOD.replace("extra-sum", "nameless-sum"), metadata="")
+    site("anonymous-plugin", GOOD.replace("extra-sum", "anonymous-sum"), metadata="")
     folder = site("foreign", entry_points="[console_scripts]\nthis line is no entry point\n")
     seen = report(folder)
     assert seen["records"]["good-plugin"][:4] == ["main", "1.5", "loaded", ""]
-    assert seen["records"]["nameless_plugin"][2] == "loaded"
+    assert seen["records"]["nameless_plugin"][2] == seen["records"]["anonymous_plugin"][2] == "loaded"
     causes = {
         "raising-plugin": "RuntimeError: out of cheese",
         "exiting-plugin": "SystemExit: bye",
         "misspelt-plugin": "did you mean affectzoo_fusions?",
         "missing-plugin": "No module named 'not_there'",
         "damaged-plugin": "",
+        "pointless-plugin": "its entry point 'main' names no module: ''",
     }
     for name, cause in causes.items():
         assert seen["records"][name][2] == "failed"
         assert cause in seen["records"][name][3]
         assert sum(f"of {name} 1.5 was not loaded" in warning for warning in seen["warnings"]) == 1
     assert len(seen["warnings"]) == len(causes), seen["warnings"]
-    assert {"extra-sum", "nameless-sum"} <= set(seen["fusions"])
+    assert {"extra-sum", "nameless-sum", "anonymous-sum"} <= set(seen["fusions"])
     assert {"tcn", "bilstm", "gru"} <= set(seen["temporals"])
     assert "torch" not in seen["modules"]
 
@@ -191,6 +194,10 @@ def affectzoo_fusions():
     return [FusionSpec(name="of-tomorrow", api_version=2, **common), FusionSpec(name="of-today", **common)]
 """
 
+NEWER = GOOD.replace("summary", "api_version=2, summary") + "@hookimpl\ndef affectzoo_captioners(): return []\n"
+
+TAKES_STDOUT = "import io, sys\nsys.stdout.name\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer)\n"
+
 #: Distribution -> (hook module, status, words of its line).
 BAD = {
     "builtin-name": (
@@ -200,6 +207,7 @@ BAD = {
     ),
     "exits": ("import sys; sys.exit('bye')", "failed", "SystemExit: bye"),
     "garbage": (GOOD.replace('name="extra-sum"', "name=3"), "failed", "FusionSpec.name must be a string, not 3"),
+    "garbage-of-tomorrow": (NEWER.replace('"extra-sum"', "[3]"), "failed", "FusionSpec.name must be a string, not [3]"),
     "lost-attribute": (
         GOOD.replace("extra-sum", "lost-attribute").replace(":Sum", ":Summe"),
         "loaded",
@@ -215,10 +223,12 @@ BAD = {
         "failed",
         "affectzoo_fusions?",
     ),
+    "newer": (NEWER, "failed", "it is for plugin API 2, this affectzoo has 1; upgrade affectzoo"),
     "prints": ("print('hello')\n" + GOOD.replace("extra-sum", "printed"), "loaded", "its hook module prints when"),
     "raises": ("raise RuntimeError('out of\\n\\ncheese')", "failed", "RuntimeError: out of cheese"),
     "registers": (REGISTERS, "failed", "leave @affectzoo.register_... to scripts and notebooks"),
     "slow": ("import time; time.sleep(1.1)\n" + GOOD.replace("extra-sum", "slow"), "loaded", "s to import"),
+    "takes-stdout": (TAKES_STDOUT + GOOD.replace("extra-sum", "taken"), "loaded", "1 fusion"),
     "tomorrow": (VERSIONS, "loaded", "fusion 'of-tomorrow' is not loaded: it is for plugin API 2, this affectzoo has 1;"),
 }
 
@@ -255,12 +265,16 @@ def test_beside_every_bad_plugin_everything_else_works(bad_site):
 import affectzoo
 print(affectzoo.create_temporal("tcn", in_dim=3).out_dim > 0)
 print(affectzoo.create_temporal("affectzoo/gru", in_dim=3).out_dim > 0)
-print({"extra-sum", "of-today", "printed", "slow"} <= set(affectzoo.list_fusions()))
+print({"extra-sum", "of-today", "printed", "slow", "taken"} <= set(affectzoo.list_fusions()))
 for name in ("of-tomorrow", "lost-module", "lost-attribute", "from-hook"):
     try:
         affectzoo.create_fusion(name, {"audio": 2}, 2)
     except affectzoo.AffectzooError as error:
         print(error)
+try:
+    affectzoo.info("of-tomorrow")
+except affectzoo.AffectzooError as error:
+    print(error)
 try:
     affectzoo.create_temporal("gru", in_dim=3)
 except affectzoo.AffectzooError as error:
@@ -268,10 +282,11 @@ except affectzoo.AffectzooError as error:
 """
     done = run(bad_site, code)
     assert done.returncode == 0, done.stderr
-    *worked, tomorrow, module, attribute, hook, collision = done.stdout.splitlines()
+    *worked, tomorrow, module, attribute, hook, described, collision = done.stdout.splitlines()
     assert worked == ["True"] * 3  # and nothing of what "prints" has to say
     assert tomorrow.startswith("fusion 'of-tomorrow' of tomorrow 1.5 is not loaded: it is for plugin API 2")
     assert tomorrow.endswith("pip install -U affectzoo")
+    assert described == tomorrow
     assert "fusion 'lost-module' of lost-module 1.5 could not be imported from lost_module.fussion:Sum" in module
     assert "fusion 'lost-attribute' of lost-attribute 1.5 could not be imported" in attribute
     assert "no fusion is called 'from-hook'" in hook

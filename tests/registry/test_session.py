@@ -160,6 +160,8 @@ def test_a_session_component_is_listed_and_described():
         (lambda: affectzoo.register_fusion("x")(lambda: None), "takes a class or a named function"),
         (lambda: affectzoo.register_fusion("x", modality="audio")(Smooth), "unexpected keyword argument 'modality'"),
         (lambda: affectzoo.register_fusion("x", licence=None)(Smooth), "licence must be a string"),
+        (lambda: affectzoo.register_fusion("x", target="a:b")(Smooth), "takes no target"),
+        (lambda: affectzoo.register_fusion("x", api_version=2)(Smooth), "takes no api_version"),
         (lambda: affectzoo.register_fusion("Bad Name")(Smooth), "not a usable name"),
     ],
 )
@@ -168,6 +170,11 @@ def test_a_registration_that_cannot_be_used_is_one_sentence(use, says):
         use()
     assert says in str(caught.value)
     assert "x" not in affectzoo.list_fusions()
+
+
+def test_a_class_of_any_python_name_can_be_registered():
+    affectzoo.register_temporal("other-letters")(type("Überblick", (Smooth,), {}))
+    assert affectzoo.create_temporal("other-letters", in_dim=2).out_dim == 3
 
 
 def test_specs_and_entries_travel_to_workers():

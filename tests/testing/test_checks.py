@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import affectzoo
-from affectzoo.errors import ConfigError, PluginError
+from affectzoo.errors import ConfigError, PluginError, UnknownNameError
 from affectzoo.registry import SESSION, FusionSpec, ImporterSpec, TemporalSpec, register_fusion, registry
-from affectzoo.testing import Check, CheckFailed, Subject, checks, parametrize_with_checks
+from affectzoo.testing import Check, CheckFailed, Subject, checks, hook_module, parametrize_with_checks
 from tests.testing.wrong_fusions import Right, TakesAnything
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,10 +91,24 @@ def test_a_component_of_this_session_is_checked_as_it_was_registered_last(monkey
     assert len(made) == 2
 
 
+def test_a_component_is_checked_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry()._entries, "fusion", registry().entries("fusion"))
+    register_fusion("right-by-name")(Right)
+    for name in ("right-by-name", "session/right-by-name"):
+        (check,) = checks(name, kind="fusion", config={"dim": 3}, only=["output-shape"])
+        check()
+        assert str(check) == "right-by-name: output-shape"
+    assert "hook-without-torch" in {check.name for check in checks("gru", kind="temporal")}
+    assert checks("timm/resnet18", kind="backbone")[0].subject.variant == "resnet18"
+    with pytest.raises(UnknownNameError, match="Did you mean 'right-by-name'"):
+        checks("right-by-nam", kind="fusion")
+
+
 # Which checks.
 
 
-def test_only_keeps_the_order_of_the_suite() -> None:
+def test_only_keeps_the_order_of_the_suite_and_may_be_a_single_name() -> None:
+    assert [check.name for check in checks(RIGHT, only="permutation")] == ["permutation"]
     assert [check.name for check in checks(RIGHT, only=["permutation", "output-shape"])] == ["output-shape", "permutation"]
 
 
@@ -111,7 +125,23 @@ def test_only_keeps_the_order_of_the_suite() -> None:
             "no checks for ImporterSpec, only for the specs of backbone, ",
         ),
         (lambda: checks(Subject("fusion", RIGHT), config={"dim": 2}), "a Subject has its own config and variant"),
+        (
+            lambda: checks("concat"),
+            "'concat' is a name: say the whole of it, and what it names as kind='backbone' or 'block' or ",
+        ),
+        (lambda: checks("concat", kind="fusions"), "'concat' is a name: "),
+        (lambda: checks(RIGHT, kind="block"), "'right' has the spec of a fusion, not of a block"),
+        (lambda: checks(Subject("fusions", RIGHT)), "'right' has the spec of a fusion, not of a fusions"),
         (lambda: parametrize_with_checks([]), "no spec"),
+        (lambda: parametrize_with_checks(RIGHT), "takes a list of specs; put 'right' into one"),  # pyright: ignore[reportArgumentType]
+        (
+            lambda: parametrize_with_checks([RIGHT], expected_failures={"compiled": " "}),
+            "say why 'compiled' is expected to fail, instead of ' '",
+        ),
+        (
+            lambda: parametrize_with_checks([RIGHT], expected_failures={"right": {"compiled": None}}),  # pyright: ignore[reportArgumentType]
+            "say why 'compiled' is expected to fail, instead of None",
+        ),
         (
             lambda: parametrize_with_checks([RIGHT], expected_failures={"compild": "slow"}),
             r"these components: there is no check 'compild'\. Did you mean 'compiled'",
@@ -156,7 +186,7 @@ def test_ids_and_expected_failures() -> None:
     assert [p.id for p in parameters[:2]] == ["right-output-shape", "right-missing-modality"]
     marked = {p.id: p.marks[0].kwargs for p in parameters if p.marks}
     assert set(marked) == {"right-compiled", "takesanything-compiled", "takesanything-exported"}
-    assert marked["takesanything-exported"] == {"reason": "e", "strict": True}
+    assert marked["takesanything-exported"] == {"reason": "e", "strict": True, "raises": CheckFailed}
 
 
 def test_an_expected_failure_is_strict(tmp_path: Path) -> None:
@@ -240,6 +270,21 @@ def test_a_hook_module_that_works_only_here_is_caught(declare: Any, monkeypatch:
     monkeypatch.setitem(sys.modules, "only_in_this_process", sys)
     with pytest.raises(CheckFailed, match=r"cannot be imported in a fresh interpreter: .*only_in_this_process"):
         declare("bound_hooks", imports="import only_in_this_process")()
+
+
+def test_a_hook_module_that_does_not_come_back_is_named(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = declare("slow_hooks")
+    monkeypatch.setattr(hook_module, "_PATIENCE_S", 0.001)
+    with pytest.raises(CheckFailed, match=r"importing its hook module slow_hooks takes more than 0\.001 s"):
+        check()
+
+
+def test_a_hook_module_that_ends_the_process_is_caught(declare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIT_TEST", "here")
+    check = declare("ending_hooks", imports="import os; 'KIT_TEST' in os.environ or os._exit(0)")
+    monkeypatch.delenv("KIT_TEST")
+    with pytest.raises(CheckFailed, match="ending_hooks cannot be imported in a fresh interpreter: no message"):
+        check()
 
 
 def test_somebody_elses_raising_hook_costs_nothing(declare: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,19 @@ class Smooths(Sound):
         return boxes if last is None or len(last) != len(boxes) else (boxes + last) / 2
 
 
+class OneArray(Sound):
+    """Writes every answer into the same array."""
+
+    def setup(self) -> None:
+        self.answer = np.zeros((1, 5), np.float32)
+
+    def found(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        if len(boxes):
+            self.answer[:] = boxes
+            return self.answer
+        return boxes
+
+
 class Chance(Sound):
     """Differs from detector to detector."""
 

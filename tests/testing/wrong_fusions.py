@@ -1,4 +1,4 @@
-"""Two fusions that keep their contract, and for each check one that breaks that promise and no other."""
+"""Fusions that keep their contract, and for each check one that breaks that promise and no other."""
 
 from __future__ import annotations
 
@@ -67,6 +67,29 @@ class RightAttention(Fusion):
         return (output, {"attention": weights}) if return_attention else output
 
 
+class RightByChance(Right):
+    """Leaves out most of its layers in training, each pass others."""
+
+    def __init__(self, dims: Mapping[str, int], seq_len: int) -> None:
+        super().__init__(dims, seq_len)
+        self.layers = nn.ModuleList(nn.Linear(self.out_dim, self.out_dim) for _ in range(6))
+
+    def finished(self, output: Tensor) -> Tensor:
+        for layer in self.layers:
+            if not self.training or torch.rand(()) < 0.4:
+                output = output + torch.tanh(layer(output))
+        return output
+
+
+class RightWeights(Right):
+    """Its map is a softmax, zero where nothing is present, and says so."""
+
+    attention_kind = "weights"
+
+    def maps(self, gate: Tensor) -> dict[str, Tensor]:
+        return {"gate": torch.cat([gate.softmax(-1)[:, :-1], torch.zeros_like(gate[:, -1:])], dim=1)}
+
+
 class FalseWidth(Right):
     """Declares an out_dim that it does not give."""
 
@@ -82,6 +105,14 @@ class OnesForAbsent(Right):
         given = next(iter(features.values()))
         filled = {name: features.get(name, given.new_ones(*given.shape[:2], dim)) for name, dim in self.dims.items()}
         return super().prepared(filled, masks)
+
+
+class GoesByPosition(Right):
+    """Takes the first modality that it is handed for audio."""
+
+    def prepared(self, features: Features, masks: Features | None) -> dict[str, Tensor]:
+        x = super().prepared(features, masks)
+        return {name: x[name] for name in features} if len(features) == len(x) else x
 
 
 class MasksByProduct(Right):
@@ -120,6 +151,17 @@ class NormalisesOverBatch(Right):
         return output - output.mean(dim=0, keepdim=True)
 
 
+class NormalisesBehindAGate(NormalisesOverBatch):
+    """As above, in a branch whose scale is next to nothing before training."""
+
+    def __init__(self, dims: Mapping[str, int], seq_len: int) -> None:
+        super().__init__(dims, seq_len)
+        self.scale = nn.Parameter(torch.full((self.out_dim,), 1e-6))
+
+    def finished(self, output: Tensor) -> Tensor:
+        return output + self.scale * super().finished(output)
+
+
 class SortsByLength(Right):
     """Sorts the windows by how much is present, as packed sequences want it, and forgets to sort back."""
 
@@ -138,6 +180,26 @@ class RandomConstant(Right):
 
     def finished(self, output: Tensor) -> Tensor:
         return self.scale * output
+
+
+class KeepsDoubles(Right):
+    """A float64 buffer: a model is saved in one precision."""
+
+    def __init__(self, dims: Mapping[str, int], seq_len: int) -> None:
+        super().__init__(dims, seq_len)
+        self.register_buffer("ramp", torch.linspace(0, 1, seq_len, dtype=torch.float64).unsqueeze(-1))
+
+    def finished(self, output: Tensor) -> Tensor:
+        return output + self.get_buffer("ramp").to(output.dtype)
+
+
+class KeepsState(Right):
+    """State beside the tensors, which a file of weights does not hold."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"steps": 3}
+
+    def set_extra_state(self, state: Any) -> None: ...
 
 
 class SavesPercent(Right):
@@ -173,6 +235,35 @@ class DrawsFromPython(Right):
         return output * random.uniform(0.9, 1.1) if self.training else output
 
 
+class RemembersTheFirst(Right):
+    """Centres everything by the first windows that it is given."""
+
+    mean: Tensor | None = None
+
+    def finished(self, output: Tensor) -> Tensor:
+        if self.mean is None:
+            self.mean = output.mean().detach()
+        return output - self.mean
+
+
+class WidthsFromInputs(Right):
+    """A layer whose width the first input decides."""
+
+    def __init__(self, dims: Mapping[str, int], seq_len: int) -> None:
+        super().__init__(dims, seq_len)
+        self.late = nn.LazyLinear(self.out_dim)
+
+    def finished(self, output: Tensor) -> Tensor:
+        return self.late(output)
+
+
+class EndsTheProcess(Right):
+    """Calls sys.exit."""
+
+    def finished(self, output: Tensor) -> Tensor:  # noqa: ARG002
+        raise SystemExit(3)
+
+
 class ZeroesInPlace(Right):
     """Zeroes masked steps in the caller's tensors."""
 
@@ -203,22 +294,43 @@ class AveragedMaps(Right):
         return {"gate": gate.mean(dim=0)}
 
 
+class GatesAsWeights(Right):
+    """Calls gates weights, though they do not sum to one."""
+
+    attention_kind = "weights"
+
+
+class LargeCorrelations(Right):
+    attention_kind = "correlations"
+
+    def maps(self, gate: Tensor) -> dict[str, Tensor]:
+        return {"gate": 3 * gate}
+
+
+RIGHT: tuple[type[Fusion], ...] = (Right, RightAttention, RightByChance, RightWeights)
+
 #: A check, a fusion that only it catches, and what its message must say.
 WRONG: tuple[tuple[str, type[Fusion], str], ...] = (
     ("output-shape", FalseWidth, r"\[B, L, out_dim\] must be \[1, 1, 9\], not \[1, 1, 8\]"),
     ("missing-modality", OnesForAbsent, "without audio, and with audio masked throughout"),
+    ("modality-order", GoesByPosition, "visual, audio handed over in this order"),
     ("masked-steps", MasksByProduct, "with inf in the masked steps"),
     ("masked-steps", MasksAfterALayer, "gradients with NaN in the masked steps"),
     ("gradients-reach-every-parameter", UnusedLayer, "no gradient reaches unused.weight, unused.bias"),
     ("batch-of-one-equals-batch-of-many", NormalisesOverBatch, "row 0 of .* alone, and within its batch"),
+    ("batch-of-one-equals-batch-of-many", NormalisesBehindAGate, "row 0 of .* alone, and within its batch"),
     ("permutation", SortsByLength, r"with its rows in the order \[3, 2, 1, 0\]"),
     ("save-and-load", RandomConstant, "after saving and loading"),
+    ("save-and-load", KeepsDoubles, r"cannot be saved: .* mixes \['torch.float32', 'torch.float64'\]"),
+    ("save-and-load", KeepsState, "cannot be saved: _extra_state is a dict"),
     ("config-round-trip", SavesPercent, "builds saves another config: {'dropout': 10.0}"),
     ("unknown-key-refused", TakesAnything, "was accepted"),
-    ("half-precision", MakesFloat32, "RuntimeError: .*dtype"),
+    ("half-precision", MakesFloat32, "the bfloat16 module on .*dtype of its input.*RuntimeError: "),
     ("deterministic", DrawsFromPython, "twice in training mode"),
     ("inputs-unchanged", ZeroesInPlace, "after the forward pass"),
     ("compiled", ShortcutWhenCompiled, "under torch.compile"),
-    ("exported", BranchesOnValues, "data-dependent"),
+    ("exported", BranchesOnValues, "no branch and no size may depend on .*data-dependent"),
     ("attention", AveragedMaps, r"'gate' .* must be \[B, ...\], not \[5, 8\]"),
+    ("attention", GatesAsWeights, "'gate' .* must sum to one over its last dimension"),
+    ("attention", LargeCorrelations, "'gate' .* goes from .*; correlations are within -1 and 1"),
 )

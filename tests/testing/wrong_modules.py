@@ -6,6 +6,7 @@ Such a component calls `setup` when it is built, and `twist` with its input and 
 from __future__ import annotations
 
 import random
+import sys
 
 import torch
 from torch import Tensor, nn
@@ -95,3 +96,24 @@ class OtherExported(Keeps):
 
     def twist(self, x: Tensor, y: Tensor) -> Tensor:  # noqa: ARG002
         return y * 2 if torch.compiler.is_exporting() else y
+
+
+_BROKEN: dict[str, type[Keeps]] = {
+    "gradients-reach-every-parameter": Unused,
+    "batch-of-one-equals-batch-of-many": LooksAtTheBatch,
+    "permutation": LooksAtTheOrder,
+    "save-and-load": Unsaved,
+    "half-precision": Float32,
+    "deterministic": Unseeded,
+    "inputs-unchanged": ChangesItsInput,
+    "compiled": OtherCompiled,
+    "exported": OtherExported,
+}
+
+
+def broken(sound: type[Keeps]) -> dict[str, type]:
+    """Check -> `sound` with what only it catches; put into the module of `sound`, where a spec's target looks for them."""
+    made = {check: type(how.__name__, (how, sound), {"__module__": sound.__module__}) for check, how in _BROKEN.items()}
+    for component in made.values():
+        setattr(sys.modules[sound.__module__], component.__name__, component)
+    return made

@@ -35,6 +35,8 @@ class CrossAttention(Fusion):
         ConfigError: not two modalities, or a width that is no positive integer.
     """
 
+    attention_kind = "weights"
+
     def __init__(self, dims: Mapping[str, int], seq_len: int, *, dim: int = 128) -> None:
         super().__init__()
         self.dims = check_dims(dims, exactly=2)

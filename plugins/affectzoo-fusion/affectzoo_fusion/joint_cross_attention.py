@@ -70,6 +70,8 @@ class JointCrossAttention(Fusion):
         ConfigError: not two modalities, or a value out of its range.
     """
 
+    attention_kind = "correlations"
+
     def __init__(
         self,
         dims: Mapping[str, int],

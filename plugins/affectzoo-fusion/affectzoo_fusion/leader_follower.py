@@ -35,6 +35,8 @@ class LeaderFollower(Fusion):
         ConfigError: fewer than two modalities, an unknown leader, or a width that is no positive integer.
     """
 
+    attention_kind = "weights"
+
     def __init__(self, dims: Mapping[str, int], seq_len: int, *, dim: int = 32, leader: str = "visual") -> None:
         super().__init__()
         self.dims = check_dims(dims)

@@ -38,6 +38,8 @@ class RecursiveJointCrossAttention(Fusion):
         ConfigError: not two modalities, or a value that is no positive integer.
     """
 
+    attention_kind = "correlations"
+
     def __init__(self, dims: Mapping[str, int], seq_len: int, *, dim: int = 128, hidden: int = 32, iterations: int = 3) -> None:
         super().__init__()
         self.dims = check_dims(dims, exactly=2)

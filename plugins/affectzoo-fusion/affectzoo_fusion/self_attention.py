@@ -38,6 +38,8 @@ class SelfAttention(Fusion):
         ConfigError: fewer than two modalities, or a value out of its range.
     """
 
+    attention_kind = "weights"
+
     def __init__(self, dims: Mapping[str, int], seq_len: int, *, dim: int = 128, heads: int = 4, dropout: float = 0.0) -> None:
         super().__init__()
         self.dims = check_dims(dims)
