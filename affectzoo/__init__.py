@@ -14,10 +14,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from affectzoo.config import (
         ComponentConfig as ComponentConfig,
+        DerivedTargetConfig as DerivedTargetConfig,
         FramesInput as FramesInput,
         LogMelInput as LogMelInput,
         ModelConfig as ModelConfig,
         SignalInput as SignalInput,
+        SmoothingConfig as SmoothingConfig,
         StrictConfig as StrictConfig,
         TargetConfig as TargetConfig,
         WaveformInput as WaveformInput,
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
     )
     from affectzoo.data.load import (
         load_dataset as load_dataset,
+    )
+    from affectzoo.data.made import (
+        MadeClip as MadeClip,
+        prepare_made as prepare_made,
+        read_sound as read_sound,
     )
     from affectzoo.data.protocols import (
         Protocol as Protocol,
@@ -62,6 +69,9 @@ if TYPE_CHECKING:
     )
     from affectzoo.hub.pull import (
         load as load,
+    )
+    from affectzoo.media.pictures import (
+        read_picture as read_picture,
     )
     from affectzoo.model.affect_model import (
         AffectModel as AffectModel,
@@ -142,6 +152,7 @@ _PUBLIC = {
     "Corpus": "affectzoo.data.corpus",
     "DatasetCard": "affectzoo.data.corpus",
     "DatasetSpec": "affectzoo.registry",
+    "DerivedTargetConfig": "affectzoo.config",
     "DetectorSpec": "affectzoo.registry",
     "FramesInput": "affectzoo.config",
     "Fusion": "affectzoo.model.contracts",
@@ -149,12 +160,14 @@ _PUBLIC = {
     "Imported": "affectzoo.hub.importers.contract",
     "ImporterSpec": "affectzoo.registry",
     "LogMelInput": "affectzoo.config",
+    "MadeClip": "affectzoo.data.made",
     "ModelConfig": "affectzoo.config",
     "ModelSpec": "affectzoo.registry",
     "Predictor": "affectzoo.predict",
     "Protocol": "affectzoo.data.protocols",
     "Signal": "affectzoo.data.schema",
     "SignalInput": "affectzoo.config",
+    "SmoothingConfig": "affectzoo.config",
     "StrictConfig": "affectzoo.config",
     "TargetConfig": "affectzoo.config",
     "Temporal": "affectzoo.model.contracts",
@@ -186,10 +199,13 @@ _PUBLIC = {
     "load_dataset": "affectzoo.data.load",
     "load_state": "affectzoo.pickles.state",
     "predict": "affectzoo.predict",
+    "prepare_made": "affectzoo.data.made",
     "read_lines": "affectzoo.data.tables",
     "read_pickle": "affectzoo.pickles.plain",
     "read_module_classes": "affectzoo.pickles.state",
+    "read_picture": "affectzoo.media.pictures",
     "read_rows": "affectzoo.data.tables",
+    "read_sound": "affectzoo.data.made",
     "read_state_dict": "affectzoo.pickles.state",
     "register_backbone": "affectzoo.registry",
     "register_block": "affectzoo.registry",

@@ -73,7 +73,7 @@ class ModelFront(StrictConfig):
     Attributes:
         name: in the zoo; summary: one line.
         task: what a value means and how often there is one.
-        targets: names, in the order of the model's config.
+        targets: names, in the order of the model's config, the derived ones last.
         components: place in the model (`visual`, `audio`, `fusion`, `temporal.visual`, ...) -> registry name.
         inputs: modality -> the fields of its declared input that a reader needs, as in the model's config.
         parameters: trainable weights; size_mb: of the file, MB (10^6 bytes).

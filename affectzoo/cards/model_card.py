@@ -13,7 +13,7 @@ from affectzoo.cards.hub_metadata import metadata
 from affectzoo.cards.markdown import code, section
 from affectzoo.cards.sections import card_sections, parts
 from affectzoo.cards.statement import with_statement
-from affectzoo.config import ComponentConfig, ModelConfig
+from affectzoo.config import ComponentConfig, ModelConfig, derivations
 
 _NO_LICENCE = (
     "None was stated. Without one nobody but who made these weights may use, copy or change them: "
@@ -56,7 +56,7 @@ def model_card(
         name=name,
         licence=licence,
         streams=config.streams,
-        targets=[target.name for target in config.targets],
+        targets=[target.name for target in config.predicted_targets],
         tags=[*(component.name for component in components.values()), *tags],
         metrics=metrics,
         base=base,
@@ -70,7 +70,7 @@ def model_card(
     sections = [
         section("Load it", _loading(name, kinds), _needs(config)),
         section("What it takes", markdown.table(("stream", "backbone", "input"), streams), _sequence(config)),
-        section("What it gives", markdown.targets_table(config.targets), _rows(config)),
+        section("What it gives", markdown.targets_table(config.predicted_targets), _made(config), _rows(config)),
         section("Parts", parts({place: component.name for place, component in components.items()}, parameters)),
         section("Results", markdown.metrics_table(metrics) or "Nothing was measured."),
         section("Training", training, f"It began from {markdown.one_line(base)}." if base else ""),
@@ -148,6 +148,14 @@ def _sequence(config: ModelConfig) -> str:
     length, seconds = config.sequence.length, config.sequence.seconds
     steps = f"{length} sub-sequences" if length > 1 else "one sub-sequence"
     return f"A window is {steps} of {seconds:.4g} s. The config holds the whole preprocessing; nothing is guessed."
+
+
+def _made(config: ModelConfig) -> str:
+    """What is done to the network's outputs before they are predictions."""
+    sentences = [f"{words[0].upper()}{words[1:]}" for words in derivations(config.derived)]
+    if config.smoothing is not None:
+        sentences.insert(0, f"Predictions are smoothed along time ({config.smoothing.words(config.sequence.seconds)})")
+    return " ".join(map(markdown.sentence, sentences))
 
 
 def _rows(config: ModelConfig) -> str:

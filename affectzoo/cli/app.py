@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import affectzoo
+from affectzoo.cli.groups import bench_app, data_app
 
 app = typer.Typer(
     name="affectzoo",
@@ -17,6 +18,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",  # in rich's own markup, [@revision] is a tag and vanishes
 )
+app.add_typer(data_app, name="data")
+app.add_typer(bench_app, name="bench")
 
 Plot = Annotated[bool, typer.Option("--plot", help="Also write a PNG: curves over time and the circumplex.")]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Also write an mp4 with boxes and values drawn in.")]
@@ -81,6 +84,14 @@ def predict(
     detector: Detector = "auto",
     detect_every: Annotated[int, typer.Option(help="Sampled frames from one face detection to the next.")] = 4,
     overlap: Annotated[float, typer.Option(help="Share that neighbouring windows have in common, under 1.")] = 0.5,
+    smooth: Annotated[
+        str | None,
+        typer.Option(
+            help="Smooth each face's predictions along time: box:SECONDS, median:SECONDS, gaussian:SECONDS or none.",
+            show_default="as the model's config says",
+        ),
+    ] = None,
+    timing: Annotated[bool, typer.Option("--timing", help="Also say where the time went, stage by stage.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; the GPU is taken where there is one.")] = None,
 ) -> None:
     """Predict affect along media files: one CSV for each, and one of scores where the model gives any."""
@@ -96,6 +107,8 @@ def predict(
         detector=detector,
         detect_every=detect_every,
         overlap=overlap,
+        smooth=smooth,
+        timing=timing,
         device=device,
         debug=bool(context.find_root().params.get("debug")),
     )
@@ -227,17 +240,31 @@ def evaluate(
     submission: Annotated[
         Path | None, typer.Option(help="Write the file that the corpus' challenge takes instead: a prediction for every frame.")
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A column of the corpus, such as gender or subject: metrics for each of its values; may be repeated."
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="A,B or TARGET:A,B: clips of other classes are left out, and probabilities renormalised."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out/evaluate"),
     clip: Annotated[bool, typer.Option("--clip", help="Clip predictions to the range of their target.")] = False,
     smooth: Annotated[
-        str | None, typer.Option(help="median:SECONDS or box:SECONDS: smooth the predictions of each video.")
+        str | None,
+        typer.Option(
+            help="box:SECONDS, median:SECONDS or gaussian:SECONDS: smooth the predictions of each video. "
+            "Without it nothing is smoothed, whatever the model's config says."
+        ),
     ] = None,
     label_delay: Annotated[float, typer.Option(help="Seconds by which labels are moved earlier: annotators react late.")] = 0.0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; the GPU is taken where there is one.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Windows predicted at once.")] = 16,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read data.")] = 0,
 ) -> None:
-    """Measure a model on a dataset: metrics with intervals, each video and subject, predictions, plots."""
+    """Measure a model on a dataset: metrics with intervals, each class, group, video and subject, predictions, plots."""
     from affectzoo.cli.evaluate import evaluate_model
 
     evaluate_model(
@@ -247,6 +274,8 @@ def evaluate(
         split=split,
         protocol=protocol,
         submission=submission,
+        by=by or [],
+        classes=classes,
         folder=out,
         clip=clip,
         smooth=smooth,
@@ -323,70 +352,3 @@ def new_plugin_command(
     from affectzoo.cli.new_plugin import new_plugin
 
     new_plugin(name, kind, out, licence=licence)
-
-
-data_app = typer.Typer(help="Look into a corpus before training on it.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
-
-Corpus = Annotated[str, typer.Argument(help="A corpus from `affectzoo list datasets`.")]
-Root = Annotated[str | None, typer.Option(help="The folder of the corpus as delivered.")]
-LoaderOptions = Annotated[list[str] | None, typer.Argument(help="key=value of the loader's own options.")]
-
-
-@data_app.command("check")
-def data_check(
-    name: Corpus,
-    overrides: LoaderOptions = None,
-    root: Root = None,
-    media: Annotated[bool, typer.Option("--media/--no-media", help="Open every media file, or find only absent ones.")] = True,
-    out: Annotated[Path, typer.Option(help="Folder for check.json and check.html.")] = Path("out/data-check"),
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads that open media, processes that read labels.")] = None,
-) -> None:
-    """Counts, labels, leaks between splits, missing and odd media: a table, a JSON file, a page. Exit code 1: problems."""
-    from affectzoo.cli.data import check_data
-
-    if check_data(name, overrides or [], root=root, media=media, folder=out, workers=workers):
-        raise typer.Exit(1)
-
-
-@data_app.command("preview")
-def data_preview(
-    name: Corpus,
-    overrides: LoaderOptions = None,
-    root: Root = None,
-    clips: Annotated[int, typer.Option(min=1, max=100, help="How many, of as many subjects as there are.")] = 12,
-    split: Annotated[str | None, typer.Option(help="train, val or test; every clip where left out.")] = None,
-    out: Annotated[Path, typer.Option(help="A PNG.")] = Path("out/preview.png"),
-) -> None:
-    """Draw the first clips: frames or sound, and their labels along time."""
-    from affectzoo.cli.data import preview_data
-
-    preview_data(name, overrides or [], root=root, clips=clips, split=split, path=out)
-
-
-bench_app = typer.Typer(help="Compare components on the same data, with the same budget.", no_args_is_help=True)
-app.add_typer(bench_app, name="bench")
-
-
-@bench_app.command("fusion")
-def bench_fusion_command(
-    data: Annotated[
-        str, typer.Argument(help="A folder of `affectzoo features`, an experiment file, or a dataset's name.")
-    ] = "rendered",
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(help="dotted.key=value of the experiment; init=MODEL: whose backbones; fusions.NAME.key=value: of one."),
-    ] = None,
-    fusions: Annotated[str | None, typer.Option(help="Names, such as concat,mine; every registered one if left out.")] = None,
-    seeds: Annotated[str, typer.Option(help="Of every fusion.")] = "0,1,2",
-    folds: Annotated[
-        str | None, typer.Option(help="Cross-validate by subject: how many folds, or loso; the dataset's splits if left out.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for runs and tables; another call goes on there.")] = Path("out/bench"),
-    epochs: Annotated[int | None, typer.Option(min=1, help="Of every run, instead of the experiment's.")] = None,
-) -> None:
-    """Train every fusion and each modality alone; scores, differences to concat, cost. Exit code 1: a row failed."""
-    from affectzoo.cli.bench import bench_fusion
-
-    if not bench_fusion(data, overrides or [], fusions=fusions, seeds=seeds, folds=folds, folder=out, epochs=epochs):
-        raise typer.Exit(1)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.table import Table
 
 from affectzoo.cli.console import complain, out, remark
-from affectzoo.cli.evaluate import interval, number, show_protocol
+from affectzoo.cli.evaluate import show_protocol
+from affectzoo.cli.numbers import interval, number
 from affectzoo.errors import AffectzooError, ConfigError
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ def run_demo(folder: Path, *, seconds: float, model: str, detector: str) -> None
 
     make_folder(folder)
     predictor = Predictor(model, detector=detector, say=remark)
-    missing = {"valence", "arousal"} - set(predictor.model.columns)
+    missing = {"valence", "arousal"} - set(predictor.model.predicted_columns)
     if missing:
-        raise InputError(f"the demo needs valence and arousal; {model} predicts {', '.join(predictor.model.columns)}")
+        raise InputError(f"the demo needs valence and arousal; {model} predicts {', '.join(predictor.model.predicted_columns)}")
     clip = make_clips(IDENTITY_SPLIT, identities=1, duration_s=seconds, seed=CLIP_SEED)[0]
     remark(f"rendering {seconds:.0f} s of a talking face with sound (identity {clip.identity}, unseen in training)")
     video = write_clip(clip, folder / "clip.mp4")

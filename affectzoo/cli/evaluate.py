@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from affectzoo.cli.class_tables import show_classes, show_groups
 from affectzoo.cli.console import err, out, remark
+from affectzoo.cli.numbers import interval, number
 from affectzoo.cli.predict import make_folder
 from affectzoo.errors import InputError
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from affectzoo.train.report.report import Report
 
 #: Metrics that have no unit and lie within -1..1.
-_UNITLESS = frozenset(("ccc", "pcc", "icc31", "icc11", "uar", "f1"))
+_UNITLESS = frozenset(("ccc", "pcc", "icc31", "icc11", "uar", "accuracy", "f1", "ece"))
 
 
 def evaluate_model(
@@ -28,6 +30,8 @@ def evaluate_model(
     split: str | None,
     protocol: str | None,
     submission: Path | None,
+    by: Sequence[str],
+    classes: str | None,
     folder: Path,
     clip: bool,
     smooth: str | None,
@@ -37,16 +41,19 @@ def evaluate_model(
     workers: int,
 ) -> None:
     """Evaluate, print the table, write the files; raises `AffectzooError` where something is wrong with what was asked."""
+    from affectzoo.config import SmoothingConfig
     from affectzoo.train.report.assess import assess
     from affectzoo.train.report.plots import plot_report
-    from affectzoo.train.report.postprocess import PostProcessing, Smoothing
+    from affectzoo.train.report.postprocess import PostProcessing
     from affectzoo.train.seen import counted
     from affectzoo.train.splits import read_data
 
-    post_processing = PostProcessing(label_delay_s, None if smooth is None else Smoothing.parse(smooth), clip)
+    post_processing = PostProcessing(
+        label_delay_s, None if smooth is None else SmoothingConfig.parse(smooth, where="--smooth"), clip
+    )
     asked = read_data(data, overrides)
-    if submission is not None and (protocol is not None or label_delay_s):
-        raise InputError("--submission compares with no labels: leave --protocol and --label-delay out")
+    if submission is not None and (protocol is not None or label_delay_s or by or classes is not None):
+        raise InputError("--submission compares with no labels: leave --protocol, --label-delay, --by and --classes out")
     make_folder(folder if submission is None else submission.parent)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
@@ -64,7 +71,10 @@ def evaluate_model(
             write_submission(model, asked, submission, split=split or "test", **how)
             out.print(f"-> {submission}", markup=False, soft_wrap=True)
             return
-        report = assess(model, asked, split=split, protocol=protocol, **how)
+        report = assess(model, asked, split=split, protocol=protocol, by=by, classes=classes, **how)
+    if report.looks is not None:
+        # Before anything is shown: a look that is interrupted was one.
+        report.looks.record({"protocol": protocol, "post_processing": report.post_processing, "by": by}, report.score)
     written = [*report.write(folder), *plot_report(report, folder)]
     show(report)
     if report.met_in_training and report.split != "train":
@@ -131,6 +141,15 @@ def show(report: Report) -> None:
     counted = f"{results['valid_steps']} of {results['steps']} steps have a label that counts"
     out.print(f"{results['clips']} videos of {results['subjects']} subjects, {counted}", markup=False, soft_wrap=True)
     out.print(_reading(results, of), markup=False, soft_wrap=True)
+    for target, found in results.get("classes", {}).items():
+        show_classes(target, found, is_protocol=report.protocol is not None)
+    for column, told in results.get("by", {}).get("columns", {}).items():
+        show_groups(column, told, results["by"]["of"])
+    if report.left_out:
+        lost = ", ".join(f"{name} {count}" for name, count in report.left_out.items())
+        out.print(f"\nleft out, {sum(report.left_out.values())} {report.compared_of}: {lost}", markup=False, soft_wrap=True)
+    if report.looks is not None:
+        out.print(f"\n{report.looks}", markup=False, soft_wrap=True)
 
 
 def _means(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -150,14 +169,3 @@ def _reading(results: dict[str, Any], of: str) -> str:
     if intervals["by"] is None:
         return f"{made}; no intervals: {intervals['why']}"
     return f"{made}; intervals by bootstrap over subjects ({intervals['draws']} draws)"
-
-
-def number(value: float | None) -> str:
-    """Three decimals."""
-    return "not defined" if value is None else f"{value:.3f}"
-
-
-def interval(measured: dict[str, Any]) -> str:
-    """`[low, high]`; empty where there is none."""
-    low, high = measured.get("low"), measured.get("high")
-    return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"

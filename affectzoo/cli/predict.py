@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from affectzoo.cli.console import complain, err, out, remark
+from affectzoo.cli.timing import show_timing
 from affectzoo.errors import AffectzooError, InputError
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def predict_files(
     detector: str,
     detect_every: int,
     overlap: float,
+    smooth: str | None,
+    timing: bool,
     device: str | None,
     debug: bool = False,
 ) -> list[Path]:
@@ -44,14 +47,21 @@ def predict_files(
         raise InputError("--combine is for several models; give --model more than once")
     make_folder(out)
     predictor = predictor_for(
-        models, combine=combine, detector=detector, detect_every=detect_every, overlap=overlap, device=device, say=remark
+        models,
+        combine=combine,
+        detector=detector,
+        detect_every=detect_every,
+        overlap=overlap,
+        smooth=smooth,
+        device=device,
+        say=remark,
     )
     announce(predictor, *models)
     failed = []
     for file, stem in zip(files, result_names(files), strict=True):
         try:
             timeline, seconds = timed(predictor, file)
-            written = write_results(timeline, out, stem, plot=plot, overlay=overlay)
+            written, writing = write_results(timeline, out, stem, plot=plot, overlay=overlay)
         except AffectzooError as error:
             failed.append(file)
             if debug:
@@ -59,6 +69,9 @@ def predict_files(
             complain(str(error) if str(file) in str(error) else f"{file}: {error}")
             continue
         report(timeline, seconds, written)
+        if timing:
+            parts = zip(models, predictor.parts, strict=True)
+            show_timing({name: part.timings for name, part in parts if part.timings is not None}, writing)
     if len(files) > 1:
         done = len(files) - len(failed)
         names = f"; not done: {', '.join(str(f) for f in failed)}" if failed else ""
@@ -79,12 +92,14 @@ def announce(predictor: Predictor | CombinedPredictor, *models: str) -> None:
     from affectzoo.predict import Predictor
     from affectzoo.predict.predictor import detector_name
 
-    parts = [predictor] if isinstance(predictor, Predictor) else predictor.parts
+    parts = predictor.parts
     finder = detector_name(predictor.detector)
     devices = ", ".join(dict.fromkeys(str(part.device) for part in parts))
     named = f"model {models[0]}" if isinstance(predictor, Predictor) else f"{predictor.combine} of {', '.join(models)}"
     remark(f"{named}" + (f", faces by {finder}" if finder else ", no face detector needed") + f", on {devices}")
     for model, part in zip(models, parts, strict=True):
+        for sentence in part.notes:
+            remark(sentence if isinstance(predictor, Predictor) else f"{model}: {sentence}")
         said = part.model.said
         if said.caution:
             _note(said.caution)
@@ -116,19 +131,27 @@ def timed(predictor: Predictor | CombinedPredictor, file: Path) -> tuple[Timelin
     return timeline, time.perf_counter() - started
 
 
-def write_results(timeline: Timeline, folder: Path, stem: str, *, plot: bool, overlay: bool) -> list[Path]:
-    """Write CSV, the scores where the model has any, and what else was asked for; returns the paths."""
-    written = [timeline.to_csv(folder / f"{stem}.csv")]
-    if timeline.pool is not None:
-        written.append(timeline.scores_to_csv(folder / f"{stem}{SCORES}.csv"))
+def write_results(
+    timeline: Timeline, folder: Path, stem: str, *, plot: bool, overlay: bool
+) -> tuple[list[Path], dict[str, float]]:
+    """Write CSV, the scores where the model has any, and what else was asked for; the paths, and the seconds of each stage."""
+    from affectzoo.predict.timings import Watch
+
+    watch = Watch()
+    with watch("write"):
+        written = [timeline.to_csv(folder / f"{stem}.csv")]
+        if timeline.pool is not None:
+            written.append(timeline.scores_to_csv(folder / f"{stem}{SCORES}.csv"))
     if plot:
-        timeline.plot(folder / f"{stem}.png")
+        with watch("plot"):
+            timeline.plot(folder / f"{stem}.png")
         written.append(folder / f"{stem}.png")
     if overlay and bool(timeline.frame["face_id"].notna().any()):
-        written.append(timeline.overlay(timeline.source, folder / f"{stem}.overlay.mp4"))
+        with watch("overlay"):
+            written.append(timeline.overlay(timeline.source, folder / f"{stem}.overlay.mp4"))
     elif overlay:
         remark(f"{timeline.source}: no face was found, so there is no overlay")
-    return written
+    return written, dict(watch.seconds)
 
 
 def report(timeline: Timeline, seconds: float, written: Sequence[Path]) -> None:

@@ -48,7 +48,7 @@ def pull_model(
         "commit": found.revision,
         "size": f"{sum(path.stat().st_size for path in weights) / 1e6:.1f} MB",
         "licence": found.said.licence or "not said",
-        "targets": ", ".join(target.name for target in config.targets),
+        "targets": ", ".join(target.name for target in config.predicted_targets),
         "caution": found.said.caution,
     }
     for label, value in facts.items():

@@ -1,6 +1,7 @@
 """Strict, versioned configurations. No torch anywhere in this folder."""
 
 from affectzoo.config.base import StrictConfig
+from affectzoo.config.derived import DerivedTargetConfig, derivations
 from affectzoo.config.inputs import AudioInput, FramesInput, LogMelInput, SignalInput, StreamInput, WaveformInput
 from affectzoo.config.model import (
     SCHEMA_VERSION,
@@ -10,6 +11,7 @@ from affectzoo.config.model import (
     SequenceConfig,
     StreamConfig,
 )
+from affectzoo.config.smoothing import SmoothingConfig
 from affectzoo.config.targets import KNOWN_TARGETS, TargetConfig
 from affectzoo.config.training import DataConfig, ExperimentConfig, TrainConfig
 
@@ -19,6 +21,7 @@ __all__ = [
     "AudioInput",
     "ComponentConfig",
     "DataConfig",
+    "DerivedTargetConfig",
     "ExperimentConfig",
     "FramesInput",
     "HeadConfig",
@@ -26,10 +29,12 @@ __all__ = [
     "ModelConfig",
     "SequenceConfig",
     "SignalInput",
+    "SmoothingConfig",
     "StreamConfig",
     "StreamInput",
     "StrictConfig",
     "TargetConfig",
     "TrainConfig",
     "WaveformInput",
+    "derivations",
 ]

@@ -15,13 +15,13 @@ Level = Annotated[float, Field(ge=0)]
 
 #: Options that change face crops, and log-mel.
 FRAMES = ("flip", "crop", "brightness", "contrast", "saturation", "grey", "jitter", "frame_drop", "cutout")
-LOG_MEL = ("time_masks", "time_width", "frequency_masks", "frequency_width")
+LOG_MEL = ("stretch", "pitch", "time_masks", "time_width", "frequency_masks", "frequency_width")
 
 
 class AugmentConfig(StrictConfig):
     """Random changes to training windows; each is drawn once for a window of L sub-sequences and leaves its labels alone.
 
-    A value of 0 switches a change off.
+    A value of 0 switches a change off. Those of log-mel act in this order: stretch and pitch together, gain, masks, noise.
 
     Attributes:
         flip: share of windows whose face crops are mirrored.
@@ -34,6 +34,10 @@ class AugmentConfig(StrictConfig):
         frame_drop: share of frame slots that show the picture before them; never the first of a sub-sequence.
         cutout: side of a square that is filled with the mean, as a share of the picture's shorter side; its centre is
             anywhere in the picture.
+        stretch: log-mel plays `1 - x` to `1 + x` times as fast, all sub-sequences of the window as one time axis, about the
+            middle of those that are there. What enters is silence, the floor of the input; labels stay where they are.
+        pitch: each band moves to `1 - x` to `1 + x` times its place on the mel axis, as of a speaker with another vocal
+            tract (Jaitly and Hinton, 2013); the lowest band stays, and what enters at the top is the floor.
         time_masks, time_width: SpecAugment (Park et al., 2019, arXiv 1904.08779): so many stretches of the log-mel are
             filled with the mean, each 0 to `time_width` of the time axis of the whole window, across sub-sequences.
         frequency_masks, frequency_width: so many bands are filled with the mean, each 0 to `frequency_width` of all.
@@ -51,6 +55,8 @@ class AugmentConfig(StrictConfig):
     jitter: Count = 0
     frame_drop: PartOf = 0.0
     cutout: PartOf = 0.0
+    stretch: PartOf = 0.0
+    pitch: PartOf = 0.0
     time_masks: Count = 0
     time_width: PartOf = 0.0
     frequency_masks: Count = 0

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
 
 from affectzoo.config.base import StrictConfig
+from affectzoo.config.derived import DerivedTargetConfig
 from affectzoo.config.inputs import StreamInput
+from affectzoo.config.smoothing import SmoothingConfig
 from affectzoo.config.targets import NAME_PATTERN, TargetConfig
 
 #: A modality names modules and tensors, so it holds no dot.
@@ -78,7 +80,15 @@ class HeadConfig(StrictConfig):
 
 
 class ModelConfig(StrictConfig):
-    """A whole model. `streams` maps a modality (`visual`, `audio`, ...) to its stream; null removes one."""
+    """A whole model.
+
+    Attributes:
+        streams: modality (`visual`, `audio`, ...) -> its stream; null removes one.
+        targets: what the network outputs and is trained on.
+        derived: what prediction computes from the class probabilities of a target, as further columns.
+        smoothing: of predictions along time, of classes their probabilities; before anything is derived or scored. Training
+            and evaluation are without it.
+    """
 
     schema_version: int = SCHEMA_VERSION
     sequence: SequenceConfig = SequenceConfig()
@@ -86,6 +96,8 @@ class ModelConfig(StrictConfig):
     fusion: ComponentConfig | None = None
     head: HeadConfig = HeadConfig()
     targets: tuple[TargetConfig, ...]
+    derived: tuple[DerivedTargetConfig, ...] = ()
+    smoothing: SmoothingConfig | None = None
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
 
     @field_validator("schema_version")
@@ -114,4 +126,20 @@ class ModelConfig(StrictConfig):
         names = [target.name for target in self.targets]
         if not names or len(set(names)) != len(names):
             raise ValueError("targets must be named, each once")
+        for target in self.derived:
+            target.check(self.targets)
+        derived = [target.name for target in self.derived]
+        if len(set(derived)) != len(derived):
+            raise ValueError("derived targets must be named each once")
+        if self.smoothing is not None and self.smoothing.reach(self.sequence.seconds) < 1:
+            step_s = self.sequence.seconds
+            raise ValueError(
+                f"smoothing {self.smoothing} smooths nothing over sub-sequences of {step_s:.4g} s; give at least "
+                f"{self.smoothing.least_s(step_s):.4g} seconds"
+            )
         return self
+
+    @property
+    def predicted_targets(self) -> tuple[TargetConfig, ...]:
+        """What a timeline has columns of: the targets, then the derived ones."""
+        return (*self.targets, *(target.as_target() for target in self.derived))

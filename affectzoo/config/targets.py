@@ -33,6 +33,8 @@ class TargetConfig(StrictConfig):
         kind: `continuous`, `ordinal` (an ordered score, regressed) or `categorical` (one column per class).
         low, high: range of the label; the regressor's -1..1 is mapped onto it.
         classes: names, in column order, or their number (then they are called 0, 1, 2, ...); categorical targets only.
+        temperature: what the logits of a categorical target are divided by; above 1, its probabilities are less sure
+            (Guo et al. 2017).
     """
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -41,6 +43,7 @@ class TargetConfig(StrictConfig):
     high: float = 1.0
     unit: str = ""
     classes: tuple[str, ...] = ()
+    temperature: Annotated[float, Field(gt=0)] = 1.0
 
     @model_validator(mode="before")
     @classmethod
@@ -62,6 +65,8 @@ class TargetConfig(StrictConfig):
             raise ValueError(f"categorical target {self.name!r} needs at least two classes, each named once")
         if self.kind != "categorical" and self.classes:
             raise ValueError(f"{self.kind} target {self.name!r} takes no classes")
+        if self.kind != "categorical" and self.temperature != 1.0:
+            raise ValueError(f"{self.kind} target {self.name!r} has no logits, so it takes no temperature")
         if self.kind != "categorical" and not self.low < self.high:
             raise ValueError(f"target {self.name!r}: low {self.low} must be under high {self.high}")
         return self

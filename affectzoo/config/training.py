@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from affectzoo.config.augment import AugmentConfig, Share
+from affectzoo.config.augment import AugmentConfig, PartOf, Share
 from affectzoo.config.base import StrictConfig
 from affectzoo.config.inputs import Positive
 from affectzoo.config.model import ModelConfig
@@ -17,6 +17,26 @@ class DataConfig(StrictConfig):
 
     name: str
     config: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class DistilConfig(StrictConfig):
+    """Learning from other models, too (Hinton, Vinyals and Dean, 2015, arXiv 1503.02531).
+
+    The loss becomes `(1 - weight) * loss + weight * distance`, the distance of each target from the mean of the teachers on the
+    same inputs, over the steps that count. Of a categorical target it is `temperature^2 * KL` between the class probabilities
+    at that temperature, of a continuous or ordinal one the squared distance where the range is 2 wide; `TrainConfig.weights`
+    weigh both parts.
+
+    Attributes:
+        teachers: run folders, saved models, zoo names or `org/repo[@revision]`, with the inputs, sequence and targets of the
+            model that is trained.
+        weight: share of the distance; 1 leaves the labels out.
+        temperature: above 1, the teachers' small probabilities say more.
+    """
+
+    teachers: Annotated[tuple[str, ...], Field(min_length=1)]
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    temperature: Annotated[float, Field(gt=0)] = 1.0
 
 
 class TrainConfig(StrictConfig):
@@ -38,6 +58,14 @@ class TrainConfig(StrictConfig):
         modality_dropout: share of training windows that lose one whole modality (multimodal models only).
         time_masking: share of the sub-sequences of each modality that are masked, each drawn by itself.
         augment: random changes to the inputs of training windows.
+        mixup: a of the Beta(a, a) from which the weight of each training window is drawn that is mixed with another one of
+            its batch, inputs or features and labels alike (Zhang et al., 2018, arXiv 1710.09412); 0 mixes none. It comes after
+            `augment` and before `modality_dropout` and `time_masking`. `affectzoo.train.augment.mixup` says what becomes of
+            steps that only one of the two has.
+        label_smoothing: share of the labels of a categorical target that is spread over all classes.
+        distil: learn from other models, too; None learns from labels alone.
+        calibrate: when training has ended, fit the temperature of each categorical target on the validation split (Guo et al.,
+            2017, arXiv 1706.04599) and save it with the model.
         window_hop: steps between training windows; None is L (no overlap).
         sampling: which windows an epoch has. `windows`: each once. `clips`, `subjects`, `classes`: as many as have a valid
             label, equally many from every clip, subject, or class of the one categorical target (a window's class is the
@@ -69,6 +97,10 @@ class TrainConfig(StrictConfig):
     modality_dropout: Share = 0.0
     time_masking: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augment: AugmentConfig = AugmentConfig()
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    label_smoothing: PartOf = 0.0
+    distil: DistilConfig | None = None
+    calibrate: bool = False
     window_hop: Positive | None = None
     sampling: Literal["windows", "clips", "subjects", "classes"] = "windows"
     workers: Annotated[int, Field(ge=0)] = 0

@@ -143,6 +143,11 @@ class AffectModel(nn.Module):
         output = self.head(fused, any_present, pool=pool)
         return (output, attention) if return_attention else output
 
+    @property
+    def predicted_columns(self) -> tuple[str, ...]:
+        """`columns`, then the derived targets: what a timeline has."""
+        return (*self.columns, *(target.name for target in self.config.derived))
+
     def parameter_count(self) -> int:
         """Number of trainable and frozen weights."""
         return sum(p.numel() for p in self.parameters())
@@ -269,6 +274,8 @@ def create_model(
     targets: Any = ("valence", "arousal"),
     sequence: Any = None,
     head: Any = None,
+    derived: Any = (),
+    smoothing: Any = None,
 ) -> AffectModel:
     """A new, untrained model from names.
 
@@ -278,6 +285,8 @@ def create_model(
         fusion: a fusion's name or `{"name": ..., "config": {...}}`; None for a single modality.
         targets: names from `KNOWN_TARGETS` or mappings as in `TargetConfig`.
         sequence, head: mappings as in `SequenceConfig` and `HeadConfig`.
+        derived: mappings as in `DerivedTargetConfig`: what prediction computes from class probabilities.
+        smoothing: of predictions along time: a mapping as in `SmoothingConfig`, or text such as `median:3.2`.
 
     Raises:
         ConfigError: the parts do not make a model.
@@ -287,9 +296,7 @@ def create_model(
     if not chosen:
         raise ConfigError("a model needs at least one stream: give visual=... or audio=...")
     named_targets = [targets] if isinstance(targets, str) else list(targets)
-    data: dict[str, Any] = {"streams": chosen, "fusion": fusion, "targets": named_targets}
-    if sequence is not None:
-        data["sequence"] = sequence
-    if head is not None:
-        data["head"] = head
+    data: dict[str, Any] = {"streams": chosen, "fusion": fusion, "targets": named_targets, "derived": list(derived)}
+    given = {"sequence": sequence, "head": head, "smoothing": smoothing}
+    data |= {name: value for name, value in given.items() if value is not None}
     return AffectModel(ModelConfig.parse(data, where="create_model"))

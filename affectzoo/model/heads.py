@@ -19,7 +19,8 @@ class Head(nn.Module):
     """One regressor (or classifier) per target.
 
     A continuous or ordinal target is regressed on a scale of -1..1, mapped linearly onto low..high; the regressor is not
-    squashed, so a prediction may leave the range. A categorical target gives one logit per class.
+    squashed, so a prediction may leave the range. A categorical target gives one logit per class, divided by its
+    temperature.
 
     Every step is regressed by itself; a head that pools does so afterwards.
 
@@ -46,6 +47,8 @@ class Head(nn.Module):
             y = self.regressors[_key(target)](x)
             if target.kind != "categorical" and (target.low, target.high) != (-1.0, 1.0):
                 y = target.low + (target.high - target.low) * (y + 1) / 2
+            if target.temperature != 1.0:
+                y = y / target.temperature
             outputs.append(y)
         y = torch.cat(outputs, dim=-1)
         return y if self.pool is None or not pool else pool_steps(y, mask, self.pool)

@@ -22,11 +22,11 @@ Total = Callable[[Tensor], Tensor]
 SMOOTH_L1_BETA = 0.1
 
 
-def _identity(own: Tensor) -> Tensor:
+def identity(own: Tensor) -> Tensor:
     return own
 
 
-def ccc_loss(x: Tensor, y: Tensor, valid: Tensor, total: Total = _identity) -> Tensor:
+def ccc_loss(x: Tensor, y: Tensor, valid: Tensor, total: Total = identity) -> Tensor:
     """`1 - CCC` of `[B, L, C]` over all valid steps (JCA, section 3.4), `[C]`: the batch is one long series.
 
     The moments are taken about the mean of all processes, a constant to the gradient: sums of the steps in which no digits
@@ -46,7 +46,7 @@ def ccc_loss(x: Tensor, y: Tensor, valid: Tensor, total: Total = _identity) -> T
     return 1 - 2 * covariance / (variances + offset.square() + 1e-8)
 
 
-def mean_loss(values: Tensor, weights: Tensor, valid: Tensor, total: Total = _identity) -> Tensor:
+def mean_loss(values: Tensor, weights: Tensor, valid: Tensor, total: Total = identity) -> Tensor:
     """Sum of `values` over sum of `weights`, both `[B, L, T]`, over all valid steps: `[T]`; 0 where no step has a weight."""
     sums = total(torch.stack((values, weights)).masked_fill(~valid.unsqueeze(-1), 0.0).sum((1, 2)))
     return sums[0] / sums[1].clamp(min=1e-8)
@@ -86,12 +86,14 @@ class Objective(nn.Module):
             3.2). Its loss becomes exp(-s) / 2 * loss + s / 2 for regression, CCC included, and exp(-s) * loss + s / 2 for
             likelihoods (cross-entropy and thresholds).
         class_weights: categorical target -> weight of each class, `[C]`; the mean over steps is weighted by them.
+        label_smoothing: share of every categorical label that is spread evenly over the classes (Szegedy et al. 2016).
 
     Attributes:
         log_variance: `[targets]` parameter; None with fixed weighting. Processes add up its gradient like any other.
 
     Raises:
-        ConfigError: an unknown name or loss, weights that leave nothing to train, levels that are not whole numbers.
+        ConfigError: an unknown name or loss, weights that leave nothing to train, levels that are not whole numbers, a
+            smoothing without classes or outside 0..1.
     """
 
     scale: Tensor
@@ -107,6 +109,7 @@ class Objective(nn.Module):
         weights: Mapping[str, float] | None = None,
         weighting: str = "fixed",
         class_weights: Mapping[str, Tensor] | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         _check_choice("loss", loss, ("ccc", *STEP_LOSSES))
@@ -115,7 +118,11 @@ class Objective(nn.Module):
         if ordinal_loss == "thresholds" and all(target.kind != "ordinal" for target in targets):
             names = ", ".join(target.name for target in targets)
             raise ConfigError(f"ordinal_loss 'thresholds' has no effect: none of the targets ({names}) is ordinal")
-        self.targets = tuple(targets)
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"label_smoothing: {label_smoothing} must be a share from 0 up and under 1")
+        if label_smoothing and all(target.kind != "categorical" for target in targets):
+            raise ConfigError("label_smoothing has no effect: no target is categorical; leave it out")
+        self.targets, self.label_smoothing = tuple(targets), label_smoothing
         self.losses = {target.name: _loss_of(target, loss, ordinal_loss) for target in targets}
         self.columns: dict[str, slice] = {}
         start = 0
@@ -135,7 +142,7 @@ class Objective(nn.Module):
         self._concordant = [target.name for target in counted if self.losses[target.name] == "ccc"]
         self._averaged = [target for target in counted if self.losses[target.name] != "ccc"]
 
-    def forward(self, prediction: Tensor, label: Tensor, valid: Tensor, *, total: Total = _identity) -> Tensor:
+    def forward(self, prediction: Tensor, label: Tensor, valid: Tensor, *, total: Total = identity) -> Tensor:
         """The loss of the valid steps: a float32 scalar, under autocast too (float64 of a float64 prediction).
 
         Args:
@@ -169,6 +176,8 @@ class Objective(nn.Module):
         x, y = x[..., columns], y[..., columns]
         if name == "cross-entropy":
             weights = self.class_weights[columns].to(x.dtype)
+            if self.label_smoothing:
+                y = torch.lerp(y, torch.full_like(y, 1 / y.shape[-1]), self.label_smoothing)
             entropy = functional.cross_entropy(x.movedim(-1, 1), y.movedim(-1, 1), weight=weights, reduction="none")
             return entropy, (weights * y).sum(-1)
         x, y = x.squeeze(-1), y.squeeze(-1)

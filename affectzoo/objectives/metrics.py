@@ -16,6 +16,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from affectzoo.errors import InputError
+
 
 def ccc(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
     """Concordance correlation coefficient (Lin 1989), population moments, as the ABAW challenges compute it: `[K]`.
@@ -124,6 +126,37 @@ def f1_macro(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> 
     # Every step is one predicted and one true: the two counts of a class together are 2 tp + fp + fn.
     named = (torch.bincount(chosen, minlength=classes) + torch.bincount(true, minlength=classes)).double()
     return (2 * hits / named)[named > 0].mean()
+
+
+def expected_calibration_error(prediction: Tensor, label: Tensor, valid: Tensor | None = None, bins: int = 15) -> Tensor:
+    """Top-label expected calibration error (Guo et al. 2017, arXiv 1706.04599, equation 3); a scalar, 0..1.
+
+    The steps are put into `bins` bins of equal width by the probability of their most probable class: bin m of M holds
+    ((m - 1) / M, m / M]. The error is the mean over steps of the distance between the share of right steps in the bin and
+    the mean probability there. It has an upward bias with few steps: of n steps in a bin, about 1 / sqrt(n).
+
+    Args:
+        prediction: `[..., C]` probabilities.
+        label: `[..., C]` share of each class; the true one has the largest.
+        valid: `[...]` bool. NaN where a prediction on a valid step is not finite.
+        bins: M.
+
+    Raises:
+        InputError: values outside 0..1, or no bin.
+    """
+    if bins < 1:
+        raise InputError(f"the expected calibration error needs at least 1 bin, not {bins}")
+    x, y = _series(prediction, label, valid)
+    if x.shape[0] == 0 or not bool(x.isfinite().all()):
+        return x.new_full((), float("nan"))
+    if x.min() < -1e-6 or x.max() > 1 + 1e-6:
+        raise InputError("the expected calibration error is of probabilities, and these values leave 0..1: take the softmax")
+    sure, chosen = x.clamp(0, 1).max(1)
+    right = (chosen == y.argmax(1)).double()
+    edges = torch.arange(1, bins, dtype=x.dtype, device=x.device) / bins
+    place = torch.bucketize(sure, edges)  # a value on an edge lies in the bin under it
+    gap = x.new_zeros(bins).index_add_(0, place, right - sure)
+    return gap.abs().sum() / len(x)
 
 
 Metric = Callable[[Tensor, Tensor, Tensor | None], Tensor]

@@ -69,7 +69,7 @@ def predict(
         on_error: with several files, `raise` stops at the first bad one; `collect` goes on and leaves its
             `AffectzooError` at its place in the list.
         progress: called with the seconds done of a file and its length in seconds (None where unknown).
-        options: as `Predictor` takes them: detector, detect_every, overlap, batch_size, device, say.
+        options: as `Predictor` takes them: detector, detect_every, overlap, batch_size, smooth, device, say.
 
     Returns:
         A `Timeline`, or for several files a list in their order.

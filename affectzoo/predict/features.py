@@ -17,6 +17,7 @@ from affectzoo.media.crops import frames_to_tensor
 from affectzoo.media.pipeline import SubSequence
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.faults import find_fault
+from affectzoo.predict.timings import Watch
 
 ItemT = TypeVar("ItemT")
 
@@ -101,10 +102,14 @@ class StepEncoder:
         model: with the streams `visual`, `audio` or both.
         device: where the model is.
         batch_size: most faces, or stretches of sound, in one forward pass.
+
+    Attributes:
+        watch: told of the stages `mel` and `backbones`.
     """
 
     def __init__(self, model: AffectModel, device: torch.device, batch_size: int) -> None:
         self.model, self.device, self.batch_size = model, device, batch_size
+        self.watch = Watch()
         self.frames, self.audio = stream_inputs(model)
         self._dtype = next(model.parameters()).dtype
         # The spectrogram stays in single precision whatever the model's: half of it would lose the quiet bins.
@@ -116,8 +121,9 @@ class StepEncoder:
         """Encode a group, in order. Call it under `torch.inference_mode` with the model in evaluation mode."""
         seen = [(row, number) for row, item in enumerate(group) for number, face in item.faces.items() if face.present.any()]
         heard = [row for row, item in enumerate(group) if item.audio_present] if self.audio is not None else []
-        looks = self._encode("visual", [group[row].faces[number].crops for row, number in seen])
-        sounds = self._encode("audio", [group[row].audio for row in heard])
+        with self.watch("backbones"):
+            looks = self._encode("visual", [group[row].faces[number].crops for row, number in seen])
+            sounds = self._encode("audio", [group[row].audio for row in heard])
         faces: list[dict[int, FaceFeature]] = [{} for _ in group]
         for (row, number), feature in zip(seen, looks, strict=True):
             face = group[row].faces[number]
@@ -150,6 +156,7 @@ class StepEncoder:
             assert self.frames is not None
             return frames_to_tensor(raw, self.frames)
         if self._log_mel is not None:
-            return self._log_mel(raw)
+            with self.watch("mel"):
+                return self._log_mel(raw)
         assert isinstance(self.audio, WaveformInput)
         return prepare_waveform(raw, self.audio)

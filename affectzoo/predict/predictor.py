@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from os import PathLike
@@ -12,6 +13,7 @@ from typing import cast
 import torch
 from torch import nn
 
+from affectzoo.config import SmoothingConfig
 from affectzoo.errors import AffectzooError, InputError, MediaError, PredictionError
 from affectzoo.media.faces import Detector, auto_detector
 from affectzoo.media.pipeline import MediaStream, SubSequence
@@ -22,7 +24,9 @@ from affectzoo.model.build import create_detector
 from affectzoo.model.device import usable_device
 from affectzoo.model.optimize import OptimizedModel
 from affectzoo.predict.features import StepEncoder, in_batches, stream_inputs
+from affectzoo.predict.rows import chosen_smoothing, completed, completions
 from affectzoo.predict.timeline import Timeline
+from affectzoo.predict.timings import TimedStream, Timings, Watch, timings_of
 from affectzoo.predict.windows import Row, WindowCollector, WindowFuser
 from affectzoo.registry import ComponentSpec, registry
 
@@ -46,11 +50,18 @@ class Predictor:
         detect_every: frames, of those sampled, from one face detection to the next.
         overlap: share of a window that it has in common with the next, 0 <= overlap < 1.
         batch_size: most faces, sounds or windows in one forward pass.
+        smooth: predictions along time, as `SmoothingConfig` or text such as `median:3.2`; `none` leaves them as they are,
+            None takes what the model's config says.
         device: where to compute; None is the GPU where there is one, else the CPU. The model is moved there.
         say: is given sentences for the user, such as which detector stood in for another.
 
+    Attributes:
+        notes: sentences about what is done to the network's outputs: smoothed, and by which tables something is derived.
+        timings: of the last file, None before the first.
+
     Raises:
         InputError: a value out of its range, or a model with a stream that media files do not hold.
+        ConfigError: `smooth` cannot be read.
         DetectorError: the detector cannot be built.
     """
 
@@ -62,6 +73,7 @@ class Predictor:
         detect_every: int = 4,
         overlap: float = 0.5,
         batch_size: int = 16,
+        smooth: SmoothingConfig | str | None = None,
         device: str | torch.device | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
@@ -75,6 +87,9 @@ class Predictor:
 
             model = load(model)
         visual, _ = stream_inputs(model)
+        self.smoothing = chosen_smoothing(smooth, model.config)
+        self.notes = tuple(completions(model.config, self.smoothing))
+        self.timings: Timings | None = None
         if device is None and isinstance(model, OptimizedModel):
             device = model.report.device  # the only one where it runs
         self.device = usable_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -85,6 +100,11 @@ class Predictor:
         self.overlap = overlap
         self._encoder = StepEncoder(model, self.device, batch_size)
         self._fuser = WindowFuser(model, self.device, batch_size)
+
+    @property
+    def parts(self) -> list[Predictor]:
+        """Itself alone, as a `CombinedPredictor` has one for each model."""
+        return [self]
 
     def __call__(self, path: str | PathLike[str], progress: Progress | None = None) -> Timeline:
         """Predict one file.
@@ -109,8 +129,10 @@ class Predictor:
             raise PredictionError(f"{path}: {type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}") from error
 
     def _predict(self, path: Path, progress: Progress | None) -> Timeline:
+        started, self.timings = time.perf_counter(), None
         sequence = self.model.config.sequence
-        stream = MediaStream(
+        watch = self._encoder.watch = self._fuser.watch = Watch()
+        stream = TimedStream(
             path,
             seconds=sequence.seconds,
             frames=self._encoder.frames,
@@ -129,18 +151,21 @@ class Predictor:
         total_s = stream.info.duration_s or None
         # As deep as a batch: while one is encoded, the next is decoded. Closed, so that an error here ends the thread.
         ahead = cast(Generator[SubSequence, None, None], prefetch(stream, self.batch_size))
-        with closing(ahead) as items, _evaluating(self.model), torch.inference_mode():
-            for group in in_batches(items, self.batch_size):
+        with closing(ahead) as items, _evaluating(self.model), torch.inference_mode(), watch("other"):
+            for group in in_batches(watch.each("waiting", items), self.batch_size):
                 for step in self._encoder(group):
                     collector.push(step)
                 if progress is not None:
                     progress(group[-1].end_s, total_s)
-            rows = collector.finish()
+            rows = completed(collector.finish(), self.model.config, self.smoothing)
+        self.timings = timings_of(stream.watch, watch, stream.duration_s, time.perf_counter() - started)
         return Timeline.from_rows(
             rows,
             source=str(path),
             model=self.model.source,
-            targets=self.model.config.targets,
+            targets=self.model.config.predicted_targets,
+            derived=self.model.config.derived,
+            notes=self.notes,
             detector=detector_name(self.detector),
             warnings=[*stream.warnings, *self._repeats(rows)],
             duration_s=stream.duration_s,

@@ -9,17 +9,21 @@ import numpy as np
 import pandas as pd
 import torch
 
-from affectzoo.config import TargetConfig
+from affectzoo.config import DerivedTargetConfig, TargetConfig
+from affectzoo.model.derived import derived_values, target_slices
 from affectzoo.model.heads import pool_steps
 
 
-def pooled_scores(frame: pd.DataFrame, targets: Sequence[TargetConfig], pool: str) -> pd.DataFrame:
+def pooled_scores(
+    frame: pd.DataFrame, targets: Sequence[TargetConfig], pool: str, derived: Sequence[DerivedTargetConfig] = ()
+) -> pd.DataFrame:
     """One row per face: `face_id`, `start_s`, `end_s`, `clips`, and the pooled value of each column.
 
     Args:
         frame: a timeline's rows, by time. Those with a value in every column count.
         targets: what the columns mean; the pooled probabilities of a categorical one are made to sum to 1 again.
         pool: `mean`, `median` or `last`.
+        derived: those of the targets that are computed from the pooled probabilities instead of being pooled themselves.
 
     Returns:
         Faces in order, those without a row that counts with NaN; then nobody's rows, where any of them counts.
@@ -34,7 +38,7 @@ def pooled_scores(frame: pd.DataFrame, targets: Sequence[TargetConfig], pool: st
         if number is None and not counts.any():
             continue
         used = rows[counts] if counts.any() else rows
-        score = _pool(values[counts], targets, pool) if counts.any() else np.full(len(columns), np.nan)
+        score = _pool(values[counts], targets, pool, derived) if counts.any() else np.full(len(columns), np.nan)
         records.append(
             {
                 "face_id": number,
@@ -48,15 +52,16 @@ def pooled_scores(frame: pd.DataFrame, targets: Sequence[TargetConfig], pool: st
     return scores.astype({"face_id": "Int64", "clips": "int64", **dict.fromkeys(["start_s", "end_s", *columns], "float64")})
 
 
-def _pool(values: np.ndarray, targets: Sequence[TargetConfig], pool: str) -> np.ndarray:
+def _pool(values: np.ndarray, targets: Sequence[TargetConfig], pool: str, derived: Sequence[DerivedTargetConfig]) -> np.ndarray:
     """`[n, K]` to `[K]`, with probabilities that sum to 1."""
     score = pool_steps(torch.from_numpy(values).unsqueeze(0), None, pool)[0].numpy()
-    start = 0
+    slices = target_slices(targets)
     for target in targets:
-        part = slice(start, start + len(target.columns))
         if target.kind == "categorical":
+            part = slices[target.name]
             # Where every clip is sure of another class, no median is left: then the mean says so.
             chosen = score[part] if score[part].sum() > 0 else values[:, part].mean(axis=0)
             score[part] = chosen / chosen.sum()
-        start = part.stop
+    for target, value in zip(derived, derived_values(score, targets, derived), strict=True):
+        score[slices[target.name]] = value
     return score

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from affectzoo.config import KNOWN_TARGETS, TargetConfig
+from affectzoo.config import KNOWN_TARGETS, DerivedTargetConfig, TargetConfig
 from affectzoo.errors import DataError, InputError
 from affectzoo.files import replacing
 from affectzoo.model.heads import POOLS
@@ -54,8 +54,10 @@ class Timeline:
         source: the media file.
         model: where the model came from.
         targets: what the columns mean: kind, range, unit, classes.
+        derived: those of them that are computed from the probabilities of another, in scores too.
         detector: name of the face detector, empty where none was needed.
         warnings: sentences about what is missing in or wrong with the file.
+        notes: sentences about what was done to the network's outputs, such as smoothing.
         pool: how the rows of a face become its score (`scores`): `mean`, `median` or `last`; None for a model without.
     """
 
@@ -66,8 +68,10 @@ class Timeline:
         source: str = "",
         model: str = "",
         targets: Sequence[TargetConfig] = (),
+        derived: Sequence[DerivedTargetConfig] = (),
         detector: str = "",
         warnings: Sequence[str] = (),
+        notes: Sequence[str] = (),
         pool: str | None = None,
         duration_s: float | None = None,
     ) -> None:
@@ -77,7 +81,8 @@ class Timeline:
         self.columns = tuple(column for target in self.targets for column in target.columns)
         self.frame = _typed(frame, self.columns)
         self.source, self.model, self.detector = source, model, detector
-        self.warnings = list(warnings)
+        self.derived = tuple(derived)
+        self.warnings, self.notes = list(warnings), list(notes)
         self.pool = pool
         self._duration_s = duration_s
 
@@ -220,7 +225,7 @@ class Timeline:
                 "this timeline has no scores, because its model has no head.pool; take the rows of `frame`, "
                 "or make a model with head={'pool': 'median'}"
             )
-        return pooled_scores(self.frame, self.targets, self.pool)
+        return pooled_scores(self.frame, self.targets, self.pool, self.derived)
 
     def summary(self) -> str:
         """Duration, faces, how much of the time has a face and sound, and the mean of each target (or each face's score)."""
@@ -269,7 +274,7 @@ class Timeline:
         """For notebooks: the summary over the first and last rows."""
         from html import escape
 
-        lines = "<br>".join(escape(line) for line in [*self.summary().split("\n"), *self.warnings])
+        lines = "<br>".join(escape(line) for line in [*self.summary().split("\n"), *self.notes, *self.warnings])
         return f"<p>{lines}</p>{self.frame.to_html(max_rows=10, index=False, float_format='{:.3f}'.format)}"
 
 

@@ -40,8 +40,8 @@ class CombinedPredictor:
     - A value is the (weighted) mean over the models that have one: probabilities of a categorical target by class, values
       of a continuous one in the range of the first model that predicts it. Targets that one model alone has are kept.
     - With `head.pool` it is the combined rows that are pooled.
-
-    A model that takes nothing of what a file holds is left out for it, and the timeline says so.
+    - A derived target is combined as any continuous one of its name is.
+    - A model that takes nothing of what a file holds is left out for it, and the timeline says so.
 
     Args:
         models: two or more, each an `AffectModel` or what `affectzoo.load` takes.
@@ -49,7 +49,7 @@ class CombinedPredictor:
         weights: a positive number for each model; None weighs them alike.
         detector: as `Predictor` takes it.
         say: is given sentences for the user.
-        options: as `Predictor` takes them: detect_every, overlap, batch_size, device.
+        options: as `Predictor` takes them: detect_every, overlap, batch_size, smooth, device.
 
     Attributes:
         names: of the models, in order; parts: their predictors.
@@ -79,11 +79,10 @@ class CombinedPredictor:
         self.detector: Detector | None = None
         self.parts: list[Predictor] = []
         for model in models:
-            part = Predictor(model, detector=self.detector or detector, say=say, **options)
-            self.detector = self.detector or part.detector
-            self.parts.append(part)
+            self.parts.append(Predictor(model, detector=self.detector or detector, say=say, **options))
+            self.detector = self.detector or self.parts[-1].detector
         self.combine = combine
-        self.targets, self._notes = _common_targets(self.names, [part.model.config.targets for part in self.parts])
+        self.targets, self._notes = _common_targets(self.names, [part.model.config.predicted_targets for part in self.parts])
         self.pool = _common_pool(self.names, [part.model for part in self.parts])
 
     @property
@@ -110,6 +109,8 @@ class CombinedPredictor:
             return self.parts[0](file)  # says what is wrong: no such file, or a folder
         able = self._able(file)
         timelines: list[Timeline] = []
+        for part in self.parts:
+            part.timings = None  # of one that is left out, none remain from another file
         for k in able:
             told = None if progress is None else _share(progress, [t.duration_s for t in timelines], len(able))
             try:
@@ -125,7 +126,13 @@ class CombinedPredictor:
             model=self.source,
             targets=self.targets,
             detector=detector_name(self.detector),
-            warnings=[*self._notes, *self._left_out(able), *_gathered(names, timelines), *_gaps(names, given)],
+            warnings=[
+                *self._notes,
+                *self._left_out(able),
+                *_gathered(names, [timeline.warnings for timeline in timelines]),
+                *_gaps(names, given),
+            ],
+            notes=_gathered(names, [timeline.notes for timeline in timelines]),
             pool=self.pool,
             duration_s=max(timeline.duration_s for timeline in timelines),
         )
@@ -249,12 +256,12 @@ def _differ(first: str, second: str, target: TargetConfig, one: str, other: str)
 def _common_pool(names: Sequence[str], models: Sequence[AffectModel]) -> str | None:
     """How all models pool their rows."""
     pool = models[0].head.pool
-    columns = {target.name for target in models[0].config.targets}
+    columns = {target.name for target in models[0].config.predicted_targets}
     for name, model in zip(names, models, strict=True):
         if model.head.pool != pool:
             one, other = (f"head.pool {p!r}" if p else "no head.pool" for p in (pool, model.head.pool))
             raise InputError(f"{names[0]} has {one} and {name} has {other}; combine models that pool alike")
-        if pool is not None and {target.name for target in model.config.targets} != columns:
+        if pool is not None and {target.name for target in model.config.predicted_targets} != columns:
             raise InputError(f"{names[0]} and {name} score recordings by other targets; combine models that score the same")
     return pool
 
@@ -268,11 +275,11 @@ def _share(progress: Progress, before: Sequence[float], count: int) -> Progress:
     return told
 
 
-def _gathered(names: Sequence[str], timelines: Sequence[Timeline]) -> list[str]:
-    """The warnings of all, each once; those of some begin with their names."""
+def _gathered(names: Sequence[str], told: Sequence[Sequence[str]]) -> list[str]:
+    """The sentences of all, each once; those of some begin with their names."""
     said: dict[str, list[str]] = {}
-    for name, timeline in zip(names, timelines, strict=True):
-        for sentence in dict.fromkeys(timeline.warnings):
+    for name, sentences in zip(names, told, strict=True):
+        for sentence in dict.fromkeys(sentences):
             said.setdefault(sentence, []).append(name)
     return [text if len(who) == len(names) else f"{', '.join(who)}: {text}" for text, who in said.items()]
 

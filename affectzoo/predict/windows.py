@@ -18,6 +18,7 @@ from affectzoo.media.windows import OverlapAverage, SlidingWindows
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.faults import find_fault
 from affectzoo.predict.features import FaceFeature, Step, chunks
+from affectzoo.predict.timings import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,15 @@ class Row:
 
 
 class WindowFuser:
-    """Fusion and head over windows of at most L moments; categorical targets come out as probabilities."""
+    """Fusion and head over windows of at most L moments; categorical targets come out as probabilities.
+
+    Attributes:
+        watch: told of the stage `fusion`.
+    """
 
     def __init__(self, model: AffectModel, device: torch.device, batch_size: int) -> None:
         self.model, self.device, self.batch_size = model, device, batch_size
+        self.watch = Watch()
         self.length = model.config.sequence.length
         self._dtype = next(model.parameters()).dtype
 
@@ -68,9 +74,10 @@ class WindowFuser:
         outputs = [np.full((len(window), len(self.model.columns)), np.nan) for window in windows]
         full = [i for i, window in enumerate(windows) if any(moment.features for moment in window)]
         for chunk in chunks(full, self.batch_size):
-            features, masks = self._tensors([windows[i] for i in chunk])
-            output = self._predicted(features, masks)
-            predicted = self._probabilities(output).double().cpu().numpy()
+            with self.watch("fusion"):
+                features, masks = self._tensors([windows[i] for i in chunk])
+                output = self._predicted(features, masks)
+                predicted = self._probabilities(output).double().cpu().numpy()
             if not np.isfinite(predicted).all():
                 fault = find_fault(self.model, features, masks, on_features=True)
                 cause = f": {fault}" if fault else "; its weights or a part of it are broken"

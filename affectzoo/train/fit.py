@@ -25,6 +25,7 @@ from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.faults import find_fault
 from affectzoo.train.augment import augment
 from affectzoo.train.batches import Batches, StreamedBatches, evaluation_loader
+from affectzoo.train.distil import Teachers
 from affectzoo.train.evaluate import predict_split, scores
 from affectzoo.train.features import OnFeatures
 from affectzoo.train.learner import Learner, Total
@@ -51,6 +52,7 @@ class Fit:
         folder: of the run.
         accelerator: of this process.
         identity: of the data, for `Checkpoints`.
+        teachers: of a learner with a distance from them.
     """
 
     def __init__(
@@ -64,7 +66,9 @@ class Fit:
         accelerator: Accelerator,
         identity: Mapping[str, Any],
         say: Callable[[str], None],
+        teachers: Teachers | None = None,
     ) -> None:
+        self.teachers = teachers
         self.experiment, self.settings, self.accelerator = experiment, experiment.train, accelerator
         self.model, self.batches, self.inputs, self.folder = learner.model, batches, inputs, folder
         settings = self.settings
@@ -178,7 +182,10 @@ class Fit:
         for position, ((batch, mask), share) in enumerate(zip(window, shares.tolist(), strict=True)):
             last = position == len(window) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.learner):
-                part = self.learner(batch["inputs"], batch["masks"], labels=batch["targets"], counted=mask, total=self.total)
+                taught = None if self.teachers is None else self.teachers(batch["inputs"], batch["masks"])
+                part = self.learner(
+                    batch["inputs"], batch["masks"], labels=batch["targets"], counted=mask, taught=taught, total=self.total
+                )
                 self.accelerator.backward(part * share)
             loss += float(part.detach()) * share
         norm = math.nan
@@ -202,7 +209,7 @@ class Fit:
             {"clip": self.batches.name_of(int(row)), "step": int(step)}
             for batch, mask in window
             for row, step, seen in zip(batch["row"], batch["step"][:, 0], mask.any(dim=1), strict=True)
-            if bool(seen)
+            if bool(seen) or self.settings.mixup  # its part in another window may count where its own does not
         ]
         clips = gather_object(own)
         path = self.folder / "failed-step.json"

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from affectzoo.model.affect_model import AffectModel
+from affectzoo.objectives.distillation import Distillation
 from affectzoo.objectives.losses import Objective
 
 
@@ -35,13 +36,23 @@ class Learner(nn.Module):
     Args:
         model: trained in place.
         objective: of the model's targets; may hold weights of its own.
+        distance: from what teachers say; None learns from labels alone.
         on_features: whether inputs are backbone features.
         compiled: whether the model runs through `torch.compile`.
     """
 
-    def __init__(self, model: AffectModel, objective: Objective, *, on_features: bool, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        model: AffectModel,
+        objective: Objective,
+        *,
+        on_features: bool,
+        compiled: bool = False,
+        distance: Distillation | None = None,
+    ) -> None:
         super().__init__()
         self.model, self.objective, self.on_features = model, objective, on_features
+        self.distance = distance
         self._run: Callable[..., Tensor] = model.forward_features if on_features else model.forward
         if compiled:
             self._run = torch.compile(self._run)
@@ -54,6 +65,7 @@ class Learner(nn.Module):
         pool: bool = False,
         labels: Tensor | None = None,
         counted: Tensor | None = None,
+        taught: Tensor | None = None,
         total: Total | None = None,
     ) -> Tensor:
         """`[B, L, K]` (`[B, K]` where `pool` is true and the head pools); with `labels` a scalar.
@@ -63,6 +75,7 @@ class Learner(nn.Module):
             pool: let the head pool.
             labels: `[B, L, K]`.
             counted: `[B, L]` bool, steps whose loss counts.
+            taught: `[B, L, K]` of the teachers, where there are any.
             total: sums over processes.
         """
         prediction = self._run(inputs, masks, pool=pool)
@@ -71,6 +84,10 @@ class Learner(nn.Module):
         assert counted is not None
         assert total is not None
         loss = self.objective(prediction, labels, counted, total=total)
+        if self.distance is not None:
+            assert taught is not None
+            distance = self.distance(prediction, taught, counted, total=total)
+            loss = (1 - self.distance.share) * loss + self.distance.share * distance
         # The wrapper takes the mean of the gradients of all processes; of a loss of them together it must be the sum.
         return loss.detach() + total.processes * (loss - loss.detach())
 

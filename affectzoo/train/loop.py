@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from affectzoo.config import ExperimentConfig, ModelConfig, StreamInput
+from affectzoo.config import ExperimentConfig
 from affectzoo.data.feature_store import check_weights
 from affectzoo.data.schema import SPLITS
 from affectzoo.data.windows import (
@@ -27,8 +26,11 @@ from affectzoo.errors import ConfigError, DataError
 from affectzoo.files import write_json
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.objectives.losses import Objective, balanced_weights
-from affectzoo.train.augment import check_augment, effective
+from affectzoo.train.augment import effective
 from affectzoo.train.batches import Batches, StreamedBatches, evaluation_loader
+from affectzoo.train.calibrate import calibrate
+from affectzoo.train.checks import check, check_fit, inputs_of
+from affectzoo.train.distil import Teachers, check_backbones, distance_of, load_teachers, teachers_identity
 from affectzoo.train.evaluate import predict_split, scores, subjects_of
 from affectzoo.train.features import OnFeatures, encode_windows
 from affectzoo.train.fit import Fit
@@ -43,9 +45,9 @@ from affectzoo.train.runs import (
     run_folder,
     write_config,
 )
-from affectzoo.train.sampling import check_sampling, groups_of
+from affectzoo.train.sampling import groups_of
 from affectzoo.train.seen import check_people
-from affectzoo.train.splits import dataset_of, load_rows, no_clips
+from affectzoo.train.splits import load_rows, no_clips
 from affectzoo.train.start import checkpoint_activations, freeze, start_from
 from affectzoo.train.watch.watch import accelerator_for
 
@@ -63,7 +65,8 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
         resume: go on from the last checkpoint, where there is one; a run that has ended is not run again.
 
     Returns:
-        What `result.json` holds: best epoch, validation and test scores, sizes, seconds.
+        What `result.json` holds: best epoch, validation and test scores, with `train.calibrate` what `calibrate` gives as
+        `calibration`, sizes, seconds.
 
     Raises:
         AffectzooError: settings, data or weights that cannot be used, a loss that is not a number.
@@ -90,6 +93,9 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
         say(f"{folder} has ended; its result is taken")
         return result
     refuse_to_overwrite(experiment, resume, accelerator)
+    teachers = load_teachers(experiment.train, model, accelerator)
+    if teachers:
+        identity["weights_of_teachers"] = teachers_identity(teachers)
     raw_test, single, inputs = datasets.get("test"), {}, inputs_of(model.config)
     for name, alone in stream_experiments(experiment).items():
         changes = effective(alone.train.augment, {name: inputs[name]}, model.config.sequence.length)
@@ -110,26 +116,32 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
         model.backbones.requires_grad_(False)
     if experiment.train.activation_checkpointing:
         checkpoint_activations(model)
-    learner = Learner(
-        model,
-        objective_of(experiment, training, model),
-        on_features=on_features,
-        compiled=experiment.train.compile,
-    )
+    if on_features:
+        check_backbones(teachers, model)
+    objective = objective_of(experiment, training, model)
+    distance = distance_of(experiment.train, objective)
+    learner = Learner(model, objective, on_features=on_features, compiled=experiment.train.compile, distance=distance)
+    taught = None if distance is None else Teachers(teachers, distance, accelerator, on_features=on_features)
     # Equal weights on every process, unequal dropout.
     set_seed(experiment.seed, device_specific=True)
     batches = batches_of(experiment, training, model, accelerator)
     changed = {} if on_features else inputs
-    fit = Fit(experiment, learner, batches, datasets["val"], changed, folder, accelerator, identity, say)
+    fit = Fit(experiment, learner, batches, datasets["val"], changed, folder, accelerator, identity, say, taught)
     best_epoch = fit.run(resume=resume, begin=lambda: write_config(experiment, model, training, accelerator))
 
     best = AffectModel.from_folder(folder / "model").to(accelerator.device)
+    calibration = {}
+    if experiment.train.calibrate:
+        # From the temperatures of the training, so that a run that was killed meanwhile ends alike.
+        targets, saved = model.config.targets, folder / "model"
+        calibration["calibration"] = calibrate(best, targets, datasets["val"], experiment.train, accelerator, saved)
     loaders = {"val": datasets["val"], **({} if raw_test is None else {"test": raw_test})}
     result = {
         "name": experiment.name,
         "seed": experiment.seed,
         "best_epoch": best_epoch,
         **{split: evaluate(best, data, experiment, accelerator) for split, data in loaders.items()},
+        **calibration,
         "subjects": {split: subjects_of(data) for split, data in datasets.items() if isinstance(data, WindowDataset)},
         "data_of": identity["data_of"],
         "parameters": model.parameter_count(),
@@ -139,38 +151,6 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
         write_json(folder / "result.json", result)
     accelerator.wait_for_everyone()
     return result
-
-
-def check(experiment: ExperimentConfig) -> None:
-    """Refuse before the streams are trained alone what would fail, or be ignored, after that.
-
-    Raises:
-        AffectzooError: a part that cannot be built, or settings that do not fit each other.
-    """
-    length = experiment.model.sequence.length
-    for name, settings in (("train", experiment.train), ("pretrain", experiment.pretrain)):
-        if settings is not None and (settings.window_hop or 1) > length:
-            raise ConfigError(f"{name}.window_hop {settings.window_hop} is longer than a window of {length} steps")
-        if settings is not None:
-            check_sampling(settings.sampling, experiment.model.targets, name)
-    dataset_of(experiment.data, experiment.model)
-    if experiment.pretrain is not None:
-        if asked := experiment.train.augment.asked():
-            raise ConfigError(
-                f"train.augment.{asked[0]} has no effect on features: set it under pretrain, where inputs are read"
-            )
-        if experiment.train.activation_checkpointing:
-            raise ConfigError("train.activation_checkpointing has no effect on features: set it under pretrain")
-        if experiment.pretrain.modality_dropout:
-            raise ConfigError("pretrain.modality_dropout has no effect on a stream alone: set it under train")
-        if experiment.init is not None:
-            raise ConfigError("init and pretrain both say where the backbones come from: leave one of them out")
-        check_augment(experiment.pretrain.augment, inputs_of(AffectModel(experiment.model).config), length, "pretrain")
-
-
-def inputs_of(config: ModelConfig) -> dict[str, StreamInput]:
-    """Modality -> its input, of a complete config."""
-    return {name: stream.input for name, stream in config.streams.items() if stream.input is not None}
 
 
 def evaluate(
@@ -227,41 +207,6 @@ def load_splits(experiment: ExperimentConfig, model: AffectModel, accelerator: A
     return datasets
 
 
-def check_fit(
-    experiment: ExperimentConfig, dataset: WindowDataset | StreamedWindows, inputs: Mapping[str, StreamInput]
-) -> None:
-    """Refuse settings that do not fit the training split or the model's inputs.
-
-    Raises:
-        ConfigError: they would fail, or be ignored.
-    """
-    settings = experiment.train
-    if isinstance(dataset, StreamedWindows):
-        if experiment.pretrain is not None:
-            raise ConfigError("pretrain needs a training split that is not streamed")
-        if settings.epoch_steps is None:
-            raise ConfigError("the training split is streamed, so its length is unknown: set train.epoch_steps")
-        if settings.workers > 1:
-            raise ConfigError("the training split is streamed, and a stream has one reader: set train.workers to 1 or 0")
-        if settings.class_balance:
-            raise ConfigError("train.class_balance needs the labels of the whole training split, and this one is streamed")
-        if settings.sampling != "windows":
-            raise ConfigError(
-                f"train.sampling: {settings.sampling} needs the labels of the whole training split, and this one is streamed"
-            )
-    elif settings.epoch_steps is not None:
-        raise ConfigError("train.epoch_steps is for a training split that is streamed; this one has an end: leave it out")
-    if dataset.on_features:
-        idle = [f"augment.{option}" for option in settings.augment.asked()]
-        if settings.activation_checkpointing:
-            idle.append("activation_checkpointing")
-        if idle:
-            raise ConfigError(f"train.{idle[0]} has no effect on features: leave it out")
-        if experiment.pretrain is not None:
-            raise ConfigError("pretrain trains backbones, and this dataset holds features of theirs: leave pretrain out")
-    check_augment(settings.augment, inputs, dataset.length, "train")
-
-
 def batches_of(
     experiment: ExperimentConfig, dataset: WindowDataset | StreamedWindows, model: AffectModel, accelerator: Accelerator
 ) -> Batches | StreamedBatches:
@@ -307,4 +252,5 @@ def objective_of(experiment: ExperimentConfig, dataset: WindowDataset | Streamed
         weights=settings.weights,
         weighting=settings.weighting,
         class_weights=balanced,
+        label_smoothing=settings.label_smoothing,
     )

@@ -40,7 +40,7 @@ def start_from(model: AffectModel, experiment: ExperimentConfig, say: Callable[[
     source = AffectModel.from_folder(found.folder, dtype="float32")
     given, own = source.state_dict(), model.state_dict()
     check_parts("new_parts", parts, [*given, *own])
-    if source.config.targets != model.config.targets and not any(begins(name, parts) for name in own if name[:5] == "head."):
+    if not same_targets(source.config, model.config) and not any(begins(name, parts) for name in own if name[:5] == "head."):
         theirs, ours = (", ".join(target.name for target in m.config.targets) for m in (source, model))
         raise ConfigError(f"{experiment.init} predicts {theirs}, this model {ours}: a new head is needed, new_parts: [head]")
     for name, tensor in own.items():
@@ -68,6 +68,12 @@ def start_from(model: AffectModel, experiment: ExperimentConfig, say: Callable[[
         shown = ", ".join(f"{name} {list(given[name].shape)}" for name in lost[:_SHOWN])
         more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
         say(f"{part} starts anew; dropped: {shown or 'nothing'}{more}")
+
+
+def same_targets(one: ModelConfig, other: ModelConfig) -> bool:
+    """Whether two models predict the same, in the same order; a temperature only scales logits."""
+    plain = [[t.model_copy(update={"temperature": 1.0}) for t in config.targets] for config in (one, other)]
+    return plain[0] == plain[1]
 
 
 def freeze(model: AffectModel, parts: Sequence[str]) -> None:

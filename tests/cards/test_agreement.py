@@ -47,7 +47,7 @@ def disagreements(card: Card, model: affectzoo.AffectModel, folder: Path) -> lis
     same = {
         "parameters": front.parameters == model.parameter_count(),
         "size_mb": front.size_mb == round(size / 1e6, 1),
-        "targets": front.targets == tuple(target.name for target in config.targets),
+        "targets": front.targets == tuple(target.name for target in config.predicted_targets),
         "components": front.components == components,
         "inputs": inputs,
     }

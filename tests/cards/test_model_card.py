@@ -226,6 +226,16 @@ def test_ranges_and_units_stand_beside_the_targets():
     assert "One score for each recording: the median over its sub-sequences." in text
 
 
+def test_what_is_derived_or_smoothed_is_said():
+    mood = {"name": "mood", "kind": "categorical", "classes": ["sad", "glad"]}
+    valence = {"name": "valence", "of": "mood", "coordinates": {"sad": -0.6, "glad": 0.8}, "source": "A table (1977)"}
+    text = readme(config(targets=[mood], derived=[valence], smoothing="gaussian:4"))
+    assert "| `valence` | continuous | -1 to 1 |  |" in text
+    assert "Predictions are smoothed along time (gaussian, 4 s wide at half its height)." in text
+    assert "Valence derived from the probabilities of mood, by the coordinates of A table (1977)." in text
+    assert {"mood", "valence"} <= set(metadata(text)["tags"])
+
+
 def test_a_model_of_sound_alone_is_of_another_task():
     saved = config().to_json()
     text = readme(config(streams={"audio": saved["streams"]["audio"]}, fusion=None))

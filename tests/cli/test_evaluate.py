@@ -132,7 +132,7 @@ def test_what_was_done_to_predictions_is_said_and_changes_no_name(affect, tiny_m
     ("changes", "words"),
     [
         (["--split", "tset"], "there is no split 'tset'; use train, val, test"),
-        (["--smooth", "mean:3"], "is not median:SECONDS or box:SECONDS"),
+        (["--smooth", "mean:3"], "smoothing is box:SECONDS, median:SECONDS or gaussian:SECONDS"),
         (["--smooth", "box:60"], "longer than every video of the split"),
         (["--label-delay", "-1"], "must be zero or a positive number"),
         (["--label-delay", "60"], "longer than every video of the split"),

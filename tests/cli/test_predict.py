@@ -105,7 +105,7 @@ def test_several_models_make_one_timeline(predict, hearing_model, tiny_model, me
 
 def test_every_model_is_announced_with_what_its_card_says(capsys):
     said = [Said("MIT", "one knows drawn faces only"), Said("CC-BY-NC-SA-4.0"), Said()]
-    parts = [SimpleNamespace(device="cpu", model=SimpleNamespace(said=one)) for one in said]
+    parts = [SimpleNamespace(device="cpu", notes=(), model=SimpleNamespace(said=one)) for one in said]
     announce(SimpleNamespace(parts=parts, detector=None, combine="mean"), "one", "two", "out/model")
     assert capsys.readouterr().err.splitlines() == [
         "mean of one, two, out/model, no face detector needed, on cpu",
@@ -129,6 +129,28 @@ def test_scores_overwrite_no_other_result(affect, scoring_model, media, tmp_path
 def test_plot_and_overlay_are_written_beside_the_csv(predict, media, tmp_path):
     assert predict(media.good, "--plot", "--overlay").code == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.csv", "good.overlay.mp4", "good.png"]
+
+
+def test_timing_tells_every_stage_and_the_clock(affect, tiny_model, hearing_model, media, tmp_path):
+    given = ["--out", tmp_path / "out", "--detector", "full-frame", "--timing", "--plot"]
+    outcome = affect("predict", media.good, "--model", tiny_model, "--model", hearing_model, *given)
+    assert outcome.code == 0, outcome.err
+    lines = [line.strip() for line in outcome.out.splitlines()]
+    for stage in ("decode (reading)", "detect (reading)", "crop (reading)", "mel (computing)", "backbones (computing)"):
+        assert sum(line.startswith(stage) for line in lines) == 2
+    assert any(line.startswith(f"{tiny_model}, stage (thread)") for line in lines)
+    assert sum(line.startswith("on the clock, threads overlap") for line in lines) == 2
+    assert [line.split()[1] for line in lines if line.startswith("then ")] == ["write", "plot"]
+
+
+def test_smoothing_is_said_and_changes_the_rows(predict, media, tmp_path):
+    plain, smooth = predict(media.good), predict(media.good, "--smooth", "box:1.5", out=tmp_path / "smooth")
+    assert "predictions smoothed along time (box of 3 steps, 1.5 s)" in smooth.err
+    assert "smoothed" not in plain.err
+    assert "stage" not in plain.out
+    raw, done = (pd.read_csv(tmp_path / name / "good.csv")["valence"] for name in ("out", "smooth"))
+    assert done[0] == raw[0]
+    assert done[1] == pytest.approx(raw[:3].mean(), abs=2e-6)  # six decimals
 
 
 def test_an_overlay_without_a_face_is_a_remark(predict, media, tmp_path):
@@ -252,6 +274,8 @@ def test_an_out_folder_that_is_a_file_is_said_before_any_work(predict, media, tm
         (("--model", "no/such/folder"), "no/such/folder"),
         (("--combine", "mean"), "--combine is for several models"),
         (("--detector", "yunett"), "yunett"),
+        (("--smooth", "mean:2"), "smoothing is box:SECONDS, median:SECONDS or gaussian:SECONDS"),
+        (("--smooth", "box:0.5"), "smooths nothing over sub-sequences of 0.5 s; give at least 1.5 seconds"),
     ],
 )
 def test_a_wrong_option_is_one_sentence_and_exit_code_two(affect, tiny_model, media, tmp_path, arguments, words):

@@ -53,6 +53,7 @@ targets = st.one_of(
         name=names,
         kind=st.just("categorical"),
         classes=st.lists(names, min_size=2, max_size=4, unique=True).map(tuple),
+        temperature=st.floats(0.01, 100),
     ),
 )
 streams = st.builds(StreamConfig, backbone=components, input=st.none() | inputs, temporal=st.none() | components)
@@ -194,7 +195,7 @@ def test_another_schema_version_is_refused(version):
 @pytest.mark.parametrize("name", KNOWN_TARGETS)
 def test_a_known_target_may_be_given_by_name_alone(name):
     target = TargetConfig.parse(name)
-    assert target.to_json() == {"name": name, "classes": [], **KNOWN_TARGETS[name]}
+    assert target.to_json() == {"name": name, "classes": [], "temperature": 1.0, **KNOWN_TARGETS[name]}
     assert target.columns == (name,)
 
 
@@ -225,6 +226,8 @@ def test_scores_of_the_field_have_their_published_range(name, kind, low, high):
         ({"name": ""}, "name"),
         ({"name": "a\n"}, "name"),
         ({"kind": "ordinal"}, "'name' is missing"),
+        ({"name": "a", "kind": "categorical", "classes": 2, "temperature": 0}, "temperature"),
+        ({"name": "a", "temperature": 2.0}, "continuous target 'a' has no logits, so it takes no temperature"),
     ],
 )
 def test_an_impossible_target_is_named(target, says):

@@ -201,6 +201,8 @@ class Handler(BaseHTTPRequestHandler):
         elif how == "short":
             data = data[: len(data) // 2]
             headers["Content-Length"] = str(len(data))
+        # Before the answer: who has it may read the log at once.
+        self.hub.log.append((self.command, self.path, status, self.user, self.headers.get("Range")))
         self.send_response(status)
         headers.setdefault("Content-Type", ctype)
         headers.setdefault("Content-Length", str(len(data)))
@@ -224,7 +226,6 @@ class Handler(BaseHTTPRequestHandler):
         self.data = self.body()  # always drain: keep-alive
         auth = self.headers.get("Authorization", "")
         self.user = self.hub.tokens.get(auth[7:]) if auth.startswith("Bearer ") else None
-        status = 500
         try:
             fault = self.hub.taken(self.hub.faults, f"{self.command} {self.path}")
             if fault:
@@ -236,19 +237,15 @@ class Handler(BaseHTTPRequestHandler):
                 if mm and (m == self.command or (m == "GET" and self.command == "HEAD")):
                     with self.hub.lock:
                         res = fn(self, *[unquote(g) if g is not None else None for g in mm.groups()])
-                    status = res[0]
                     return self.send(*res[:2], **(res[2] if len(res) > 2 else {}))
             raise HubError(404, None, f"no route {self.command} {u.path}")
         except HubError as e:
-            status = e.status
             h = {k.replace("_", "-"): str(v) for k, v in e.headers.items()}
             if e.code:
                 h["X-Error-Code"] = e.code
             if e.message:
                 h["X-Error-Message"] = e.message
             self.send(e.status, {"error": e.message}, headers=h)
-        finally:
-            self.hub.log.append((self.command, self.path, status, self.user, self.headers.get("Range")))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = dispatch  # noqa: N815
 

@@ -95,6 +95,19 @@ def test_categorical_targets_give_one_logit_per_class_in_order():
     assert torch.equal(head(x)[..., 1:], head.regressors["mood"](x))
 
 
+@pytest.mark.parametrize("pool", [None, "mean"])
+def test_a_temperature_divides_the_logits_of_its_target_alone(pool):
+    moods = {"kind": "categorical", "classes": ("sad", "calm", "glad")}
+    cold = [TargetConfig(name="valence"), TargetConfig(name="mood", **moods), TargetConfig(name="other", **moods)]
+    warm = [cold[0], TargetConfig(name="mood", temperature=2.5, **moods), cold[2]]
+    plain, tempered = Head(4, cold, HeadConfig(pool=pool)), Head(4, warm, HeadConfig(pool=pool))
+    tempered.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 3, 4)
+    expected = plain(x).detach()
+    expected[..., 1:4] /= 2.5
+    torch.testing.assert_close(tempered(x), expected)
+
+
 @pytest.mark.parametrize(("activation", "layer"), [("none", "Identity"), ("relu", "ReLU"), ("gelu", "GELU")])
 def test_hidden_width_activation_and_dropout_are_as_configured(activation, layer):
     head = Head(4, [TargetConfig(name="valence")], HeadConfig(hidden=9, activation=activation, dropout=0.25))

@@ -374,3 +374,38 @@ def test_balanced_weights_give_every_present_class_the_same_say():
     assert weights.tolist() == pytest.approx([10 / 18, 0.0, 10 / 9, 10 / 3])
     assert (weights * counts).sum().item() == pytest.approx(10.0)
     assert balanced_weights(torch.zeros(3)).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_smoothed_labels_are_the_cross_entropy_with_a_share_for_every_class():
+    prediction, label, valid = batch_of_all_kinds(3)
+    weights = torch.tensor([0.5, 2.0, 3.0])
+    target = targets_of(EMOTION)
+    objective = Objective(target, class_weights={"emotion": weights}, label_smoothing=0.3)
+    x, y = prediction[..., 1:4], label[..., 1:4]
+    smooth = 0.7 * y[valid] + 0.1
+    wanted = -(weights * smooth * x[valid].log_softmax(-1)).sum() / (weights * smooth).sum()
+    assert objective(x, y, valid).item() == pytest.approx(wanted.item(), rel=1e-6)
+    plain = Objective(target, class_weights={"emotion": weights})(x, y, valid)
+    assert abs(plain.item() - wanted.item()) > 1e-3
+
+
+def test_smoothing_leaves_other_targets_alone():
+    prediction, label, valid = batch_of_all_kinds(3)
+    others = {"emotion": 0.0}
+    found = [
+        Objective(targets_of(*ALL_KINDS), weights=others, label_smoothing=share)(prediction, label, valid) for share in (0, 0.5)
+    ]
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize(
+    ("given", "share", "words"),
+    [
+        (("valence",), 0.1, "label_smoothing has no effect: no target is categorical"),
+        ((EMOTION,), 1.0, "a share from 0 up and under 1"),
+        ((EMOTION,), -0.1, "a share from 0 up and under 1"),
+    ],
+)
+def test_a_smoothing_that_cannot_be_is_refused(given, share, words):
+    with pytest.raises(ConfigError, match=words):
+        Objective(targets_of(*given), label_smoothing=share)

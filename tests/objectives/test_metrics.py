@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from affectzoo.errors import InputError
 from affectzoo.objectives.metrics import (
     CLASS_METRICS,
     REGRESSION_METRICS,
     ccc,
+    expected_calibration_error,
     f1_macro,
     icc11,
     icc31,
@@ -256,3 +258,55 @@ def test_f1_counts_a_class_that_is_only_predicted_and_none_that_never_occurs():
     # Class 0: 4 / 5, class 1: 1, class 2: 0, class 3 is nowhere.
     assert f1_macro(guess, label).item() == pytest.approx((0.8 + 1 + 0) / 3)
     assert f1_macro(guess * float("nan"), label).isnan()
+
+
+def looped_calibration_error(probable: list[list[float]], true: list[int], bins: int) -> float:
+    """Guo et al. 2017, equation 3, a bin at a time."""
+    error = 0.0
+    for m in range(1, bins + 1):
+        held = [i for i, row in enumerate(probable) if (m - 1) / bins < max(row) <= m / bins]
+        if held:
+            accuracy = sum(probable[i].index(max(probable[i])) == true[i] for i in held) / len(held)
+            confidence = math.fsum(max(probable[i]) for i in held) / len(held)
+            error += len(held) / len(probable) * abs(accuracy - confidence)
+    return error
+
+
+@pytest.mark.parametrize("bins", [1, 4, 15])
+def test_calibration_error_is_the_gap_of_each_bin_weighted_by_its_steps(bins):
+    generator = torch.Generator().manual_seed(bins)
+    probable = (2 * torch.randn(6, 9, 4, generator=generator)).softmax(-1)
+    true = torch.randint(4, (6, 9), generator=generator)
+    valid = torch.rand(6, 9, generator=generator) < 0.7
+    label = torch.nn.functional.one_hot(true, 4).float()
+    found = expected_calibration_error(probable, label, valid, bins)
+    wanted = looped_calibration_error(probable[valid].double().tolist(), true[valid].tolist(), bins)
+    assert found.dtype == torch.float64
+    assert found.item() == pytest.approx(wanted, abs=1e-12)
+
+
+def test_calibration_error_of_known_cases():
+    sure, even = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 0.5]])
+    yes, no = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    assert expected_calibration_error(sure, yes) == 0
+    assert expected_calibration_error(sure, no) == 1
+    assert expected_calibration_error(torch.cat([even, even]), torch.cat([yes, no])) == 0
+    # Too sure in one bin and not sure enough in another do not cancel.
+    mixed = torch.tensor([[0.9, 0.1], [0.6, 0.4]])
+    assert expected_calibration_error(mixed, torch.cat([no, yes]), bins=10).item() == pytest.approx((0.9 + 0.4) / 2)
+
+
+def test_a_probability_on_an_edge_lies_in_the_bin_under_it():
+    probable = torch.tensor([[0.5, 0.3, 0.2], [0.4, 0.3, 0.3]], dtype=torch.float64)
+    label = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
+    assert expected_calibration_error(probable, label, bins=2).item() == pytest.approx(abs(0.5 - 0.45))
+
+
+def test_calibration_error_without_steps_is_not_a_number_and_logits_are_refused():
+    probable, label = torch.full((2, 3), 1 / 3), torch.eye(3)[:2]
+    assert expected_calibration_error(probable, label, torch.zeros(2, dtype=torch.bool)).isnan()
+    assert expected_calibration_error(torch.full((2, 3), float("nan")), label).isnan()
+    with pytest.raises(InputError, match="take the softmax"):
+        expected_calibration_error(3 * label, label)
+    with pytest.raises(InputError, match="at least 1 bin, not 0"):
+        expected_calibration_error(probable, label, bins=0)

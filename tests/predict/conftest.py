@@ -83,7 +83,7 @@ def make_model():
     affectzoo.register_backbone("toy-waveform", modality="audio")(ToyWaveform)
     affectzoo.register_fusion("toy-fusion")(ToyFusion)
 
-    def make(visual="toy-visual", audio="toy-audio", targets=("valence", "arousal"), length=4, pool=None):
+    def make(visual="toy-visual", audio="toy-audio", targets=("valence", "arousal"), length=4, pool=None, **more):
         torch.manual_seed(3)
         return affectzoo.create_model(
             visual=visual,
@@ -92,6 +92,7 @@ def make_model():
             targets=targets,
             sequence={"seconds": SECONDS, "length": length},
             head={"hidden": None, "pool": pool},
+            **more,
         ).eval()
 
     return make

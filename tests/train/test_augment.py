@@ -26,6 +26,8 @@ EVERYTHING: dict[str, Any] = {
     "jitter": 2,
     "frame_drop": 0.3,
     "cutout": 0.4,
+    "stretch": 0.2,
+    "pitch": 0.2,
     "time_masks": 1,
     "time_width": 0.2,
     "frequency_masks": 2,
@@ -74,8 +76,8 @@ def test_a_change_alters_its_inputs_and_neither_the_batch_that_it_is_given_nor_l
     found = augment(given, INPUTS, settings(**wanted), torch.Generator().manual_seed(1))
     altered = {name for name in INPUTS if not torch.equal(found["inputs"][name], kept["inputs"][name])}
     sound = {"gain_db": {"audio", "speech"}, "noise": {"audio", "speech", "pulse"}}
-    masked = {"audio"} if option.startswith(("time", "frequency")) else {"visual"}
-    assert altered == sound.get(option, masked)
+    of_mel = {"audio"} if option.startswith(("stretch", "pitch", "time", "frequency")) else {"visual"}
+    assert altered == sound.get(option, of_mel)
     assert all(torch.equal(given["inputs"][name], kept["inputs"][name]) for name in INPUTS)
     assert found["targets"] is given["targets"]
     assert found["valid"] is given["valid"]
@@ -134,6 +136,10 @@ def test_faces_are_mirrored_one_modality_dropped_and_labels_left():
         ({"time_masks": 1, "time_width": 0.1}, {"audio": WAVE}, 2, "no stream reads log-mel"),
         ({"time_masks": 1, "time_width": 0.04}, {"audio": MEL}, 2, r"time_width .* less than one frame of the log-mel"),
         ({"frequency_masks": 1, "frequency_width": 0.05}, {"audio": MEL}, 2, r"frequency_width .* less than one mel band"),
+        ({"stretch": 0.1}, {"audio": WAVE}, 2, r"train\.augment\.stretch has no effect: no stream reads log-mel"),
+        ({"pitch": 0.1}, {"visual": CROPS}, 2, r"train\.augment\.pitch has no effect: no stream reads log-mel"),
+        ({"stretch": 0.1}, {"audio": LogMelInput(frames=1)}, 1, "a window is a single frame of the log-mel"),
+        ({"pitch": 0.1}, {"audio": LogMelInput(n_mels=1)}, 2, "the log-mel has one band"),
         ({"gain_db": 3}, {"visual": CROPS}, 2, "no stream reads sound whose loudness is kept"),
         ({"gain_db": 3}, {"audio": WaveformInput()}, 2, "no stream reads sound whose loudness is kept"),
         ({"noise": {"pulse": 1}}, {"audio": MEL}, 2, "noise names 'pulse', and the streams are audio"),
@@ -166,6 +172,8 @@ def test_a_stream_alone_keeps_the_changes_of_its_own_input():
     [
         ({"flip": 1.5}, "flip"),
         ({"crop": 1}, "crop"),
+        ({"stretch": 1}, "stretch"),
+        ({"pitch": -0.1}, "pitch"),
         ({"jitter": -1}, "jitter"),
         ({"jitter": 0.5}, "jitter"),
         ({"noise": {"audio": -1}}, r"noise\.audio"),

@@ -13,12 +13,13 @@ from affectzoo.train.augment.sound import add_noise, augment_log_mel, augment_wa
 MEL = LogMelInput(n_mels=20, frames=10, mean=-10.0, std=20.0, floor_db=-80.0)
 FLOOR = (-80.0 + 10.0) / 20.0
 SIZE, LENGTH = 64, 4
+PRESENT = torch.ones(SIZE, LENGTH, dtype=torch.bool)
 
 
 def mel(**changes: float) -> tuple[Tensor, Tensor]:
     """Log-mel of ones, before and after."""
     x = torch.ones(SIZE, LENGTH, 1, 20, 10)
-    return x, augment_log_mel(x, MEL, AugmentConfig.parse(changes), torch.Generator().manual_seed(0))
+    return x, augment_log_mel(x, PRESENT, MEL, AugmentConfig.parse(changes), torch.Generator().manual_seed(0))
 
 
 def runs(hidden: Tensor) -> list[tuple[int, int]]:
@@ -35,7 +36,7 @@ def test_a_gain_moves_a_window_by_its_decibels_and_never_under_the_floor():
     assert -6 / 20 <= shift.min() < -5 / 20
     assert 5 / 20 < shift.max() <= 6 / 20
     quiet = torch.full_like(x, FLOOR)
-    found = augment_log_mel(quiet, MEL, AugmentConfig(gain_db=6.0), torch.Generator().manual_seed(0))
+    found = augment_log_mel(quiet, PRESENT, MEL, AugmentConfig(gain_db=6.0), torch.Generator().manual_seed(0))
     assert found.min() >= FLOOR
 
 

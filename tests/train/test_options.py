@@ -30,6 +30,7 @@ CHANGES: dict[str, Any] = {
     "modality_dropout": 0.5,
     "time_masking": 0.3,
     "augment": {"noise": {"audio": 0.5}},
+    "mixup": 0.4,
     "window_hop": 2,
     "sampling": "clips",
     "ema": 0.5,
@@ -40,9 +41,12 @@ HARMLESS: dict[str, Any] = {"workers": 1, "checkpoint_steps": 1, "keep_checkpoin
 #: Options that need other data or models than the toy's; each has a test of its own.
 ELSEWHERE = {
     "activation_checkpointing",
+    "calibrate",
     "class_balance",
     "compile",
+    "distil",
     "epoch_steps",
+    "label_smoothing",
     "ordinal_loss",
     "patience",
 }
@@ -144,6 +148,18 @@ def test_balanced_classes_change_the_weights_and_need_classes(monkeypatch, tmp_p
     found = []
     for flag in (False, True):
         experiment = classes(tmp_path / str(flag), class_balance=flag)
+        train(experiment)
+        found.append(load_file(run_folder(experiment) / "model" / "model.safetensors"))
+    assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])
+
+
+def test_smoothed_labels_change_the_weights_and_need_classes(monkeypatch, tmp_path):
+    with pytest.raises(ConfigError, match=r"train.label_smoothing has no effect: no target is categorical"):
+        trained(tmp_path / "regression", label_smoothing=0.1)
+    class_dataset(monkeypatch)
+    found = []
+    for share in (0.0, 0.1):
+        experiment = classes(tmp_path / str(share), label_smoothing=share)
         train(experiment)
         found.append(load_file(run_folder(experiment) / "model" / "model.safetensors"))
     assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])

@@ -26,11 +26,12 @@ from affectzoo.train.runs import run_folder
 from affectzoo.train.state import StoppedError
 from tests.train.toys import toy_dataset, toy_experiment, use_dataset
 
-#: Everything that a step may depend on: dropout, augmentation, an average, accumulation, learnt weights of the targets.
+#: Everything that a step may depend on: dropout, masking, mixing, an average, accumulation, learnt weights of the targets.
 HARD: dict[str, Any] = {
     "accumulate": 2,
     "modality_dropout": 0.3,
     "time_masking": 0.2,
+    "mixup": 0.4,
     "ema": 0.9,
     "weighting": "uncertainty",
     "checkpoint_steps": 2,

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from affectzoo.config import FramesInput, LogMelInput, StreamInput, TrainConfig, WaveformInput
 from affectzoo.train.augment.frames import augment_frames
+from affectzoo.train.augment.mixup import mixup
 from affectzoo.train.augment.sound import add_noise, augment_log_mel, augment_waveform
 
 
 def augment(
     batch: dict[str, Any], inputs: Mapping[str, StreamInput], train: TrainConfig, generator: torch.Generator
 ) -> dict[str, Any]:
-    """Change inputs and drop whole modalities, a window at a time; mask single sub-sequences; labels stay.
+    """Change inputs, mix windows, then drop whole modalities and mask single sub-sequences; only mixing touches labels.
 
     Args:
         batch: as `WindowDataset` gives it; its tensors are not written to.
@@ -23,7 +25,7 @@ def augment(
         train: how much and how often.
         generator: on the CPU; decides every draw. What is switched off draws nothing.
     """
-    size, changes = batch["targets"].shape[0], train.augment
+    changes = train.augment
     given, masks = dict(batch["inputs"]), dict(batch["masks"])
     for name in sorted(inputs.keys() & given.keys()) if changes.asked() else []:
         kind = inputs[name]
@@ -31,10 +33,20 @@ def augment(
             given[name] = augment_frames(given[name], masks[name], kind, changes, generator)
             continue
         if isinstance(kind, LogMelInput):
-            given[name] = augment_log_mel(given[name], kind, changes, generator)
+            given[name] = augment_log_mel(given[name], masks[name], kind, changes, generator)
         if isinstance(kind, WaveformInput):
             given[name] = augment_waveform(given[name], kind, changes, generator)
         given[name] = add_noise(given[name], changes.noise.get(name, 0.0), generator)
+    batch = {**batch, "inputs": given}
+    if train.mixup:
+        batch = mixup(batch, train.mixup, generator)
+    return {**batch, "masks": _dropped(batch["masks"], train, generator)}
+
+
+def _dropped(masks: Mapping[str, Tensor], train: TrainConfig, generator: torch.Generator) -> dict[str, Tensor]:
+    """The masks without the modalities and sub-sequences that are drawn."""
+    masks = dict(masks)
+    size = len(next(iter(masks.values())))
     if train.modality_dropout and len(masks) > 1:
         dropped = torch.rand(size, generator=generator) < train.modality_dropout
         which = torch.randint(len(masks), (size,), generator=generator)
@@ -45,4 +57,4 @@ def augment(
         for name, mask in masks.items():
             gone = torch.rand(mask.shape, generator=generator) < train.time_masking
             masks[name] = mask & ~gone.to(mask.device)
-    return {**batch, "inputs": given, "masks": masks}
+    return masks

@@ -51,6 +51,10 @@ def _idle(option: str, changes: AugmentConfig, inputs: Mapping[str, StreamInput]
     mels = [given for given in inputs.values() if isinstance(given, LogMelInput)]
     if option in LOG_MEL and not mels:
         return "no stream reads log-mel"
+    if option == "stretch" and all(given.frames * length == 1 for given in mels):
+        return "a window is a single frame of the log-mel"
+    if option == "pitch" and all(given.n_mels == 1 for given in mels):
+        return "the log-mel has one band"
     if option == "time_width" and all(int(changes.time_width * given.frames * length) == 0 for given in mels):
         return "it is less than one frame of the log-mel"
     if option == "frequency_width" and all(int(changes.frequency_width * given.n_mels) == 0 for given in mels):

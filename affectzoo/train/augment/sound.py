@@ -7,13 +7,15 @@ from torch import Tensor
 
 from affectzoo.config import LogMelInput, WaveformInput
 from affectzoo.config.augment import AugmentConfig
+from affectzoo.train.augment.warp import warp
 
 
-def augment_log_mel(x: Tensor, given: LogMelInput, changes: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Gain and SpecAugment on `[B, L, 1, M, F]`; `x` is not written to.
+def augment_log_mel(x: Tensor, mask: Tensor, given: LogMelInput, changes: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Speed and pitch, gain, SpecAugment on `[B, L, 1, M, F]`; `x` is not written to, `mask` is `[B, L]` bool.
 
     What a gain brings under the floor of `given` is raised to it, as in the front end. Masks are filled with 0, the mean.
     """
+    x = warp(x, mask, given, changes, generator)
     size, length, _, bands, frames = x.shape
     if changes.gain_db:
         floor = (given.floor_db - given.mean) / given.std

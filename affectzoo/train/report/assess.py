@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -15,6 +16,7 @@ from affectzoo.errors import DataError, InputError
 from affectzoo.model.device import usable_device
 from affectzoo.train.evaluate import by_recording
 from affectzoo.train.report.fold_runs import is_cross_validation, read_fold_runs
+from affectzoo.train.report.looks import looks_at, run_of
 from affectzoo.train.report.postprocess import PostProcessing
 from affectzoo.train.report.predicted import Loaded, Predicted, joined, load_model, predict_part
 from affectzoo.train.report.protocol import (
@@ -27,6 +29,7 @@ from affectzoo.train.report.protocol import (
     settle,
 )
 from affectzoo.train.report.report import Report
+from affectzoo.train.report.restrict import Restriction
 from affectzoo.train.seen import Seen, met_before, seen_by
 from affectzoo.train.splits import dataset_of
 
@@ -39,6 +42,8 @@ def assess(
     *,
     split: str | None = None,
     protocol: str | None = None,
+    by: Sequence[str] = (),
+    classes: str | None = None,
     post_processing: PostProcessing | None = None,
     device: str | None = None,
     batch_size: int = 16,
@@ -53,15 +58,18 @@ def assess(
         data: the dataset.
         split: `train`, `val` or `test`; None is the protocol's, or `test`.
         protocol: how the corpus is reported; None gives the metrics of the split.
+        by: `subject`, or extra columns of the corpus: the metrics for each value besides.
+        classes: `A,B` or `TARGET:A,B`: some classes of a target alone, as `Restriction` has it; None is all.
         post_processing: None does nothing to predictions and labels.
         device: None is the GPU where there is one.
         batch_size, workers: of the loader.
         advance: called with the number of batches done and that of all, of each split or fold.
 
     Raises:
-        InputError: no such split or device, a post-processing that cannot be, or a model that the protocol cannot compare.
+        InputError: no such split, device or class, a post-processing that cannot be, or a model that the protocol cannot
+            compare.
         ConfigError: no such protocol, or what is asked for contradicts it.
-        DataError: the dataset does not fit the model, or has no valid label.
+        DataError: the dataset does not fit the model, has no valid label or no such column.
         PredictionError: the model gave values that are not numbers.
     """
     chosen = None if protocol is None else protocol_of(data.name, protocol)
@@ -79,19 +87,24 @@ def assess(
             accelerator,
             fold=fold,
             delivered=chosen is not None,
+            by=by,
             batch_size=batch_size,
             workers=workers,
             advance=advance,
         )
 
     seen: Seen = {}
+    run = None
     if is_cross_validation(name):
         loaded, predicted = _of_runs(name, data, chosen, done, predict)
+        restriction = None if classes is None else Restriction.parse(classes, loaded.model.config.targets)
         source, revision = str(Path(name).expanduser()), ""
     else:
         loaded = load_model(name)
         source, revision = loaded.found.source, loaded.found.revision
         config, pool, seen = loaded.model.config, loaded.model.head.pool, seen_by(loaded.found.folder)
+        restriction = None if classes is None else Restriction.parse(classes, config.targets)
+        run = run_of(loaded.found.folder) if split == "test" else None
         if chosen is not None:
             check_model(chosen, config, pool, done.label_delay_s)
         if chosen is not None and chosen.folds is not None:
@@ -109,7 +122,15 @@ def assess(
     steps = done(steps, predicted.times_s, step_s, config.targets)
     if not bool(steps.valid.any()):
         raise InputError(f"--label-delay {done.label_delay_s:g} leaves no step with a valid label; give fewer seconds")
-    processed = Predicted(**{**vars(predicted), "steps": steps})
+    processed = replace(predicted, steps=steps)
+    reported = None
+    if chosen is not None:
+        reported = report_protocol(chosen, processed, config, pool, done.label_delay_s, restriction)
+    recordings = None if pool is None else by_recording(steps, pool)
+    targets, words, left_out = config.targets, done.words(step_s), {}
+    if restriction is not None:
+        steps, recordings, left_out = restriction.of_split(steps, recordings)
+        targets, words = restriction.targets, [*words, restriction.words]
     _, arguments = dataset_of(data, config)
     return Report(
         model=name,
@@ -117,16 +138,20 @@ def assess(
         revision=revision,
         data=DataConfig(name=data.name, config=json.loads(json.dumps(arguments, default=str))),
         split=split,
-        targets=config.targets,
+        targets=targets,
         pool=pool,
-        post_processing=tuple(done.words(step_s)),
+        post_processing=tuple(words),
         steps=steps,
         times_s=predicted.times_s,
-        recordings=None if pool is None else by_recording(steps, pool),
+        recordings=recordings,
         clip_ids=predicted.clip_ids,
         subjects=predicted.subjects,
         met_in_training=tuple(met_before(seen, data, predicted.subjects)),
-        protocol=None if chosen is None else report_protocol(chosen, processed, config, pool, done.label_delay_s),
+        protocol=reported,
+        by=tuple(dict.fromkeys(by)),
+        columns=predicted.by,
+        left_out=left_out if reported is None else reported.left_out,
+        looks=None if run is None else looks_at(run, data, config),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import stdev
 from typing import Any
 
@@ -36,6 +36,7 @@ class Compared:
         names: clip or group of each; subjects, folds: of each.
         time_s: `[N]` seconds from the start of the clip; None where whole clips are compared.
         clips: how many clips each is of; None where annotations are compared.
+        rows: numbers of the clips that each is of.
     """
 
     prediction: np.ndarray
@@ -45,6 +46,7 @@ class Compared:
     folds: list[int | None]
     time_s: np.ndarray | None = None
     clips: list[int] | None = None
+    rows: list[list[int]] = field(default_factory=list)
 
     def to_frame(self, targets: Sequence[TargetConfig], names: Sequence[str], called: str) -> pd.DataFrame:
         """A row for each: `called`, `subject`, `fold`, `time_s` or `clips`, and for the targets in `names` `predicted.column`
@@ -99,6 +101,7 @@ def compare_annotations(predicted: Predicted, targets: Sequence[TargetConfig], d
         subjects=[predicted.subjects[row] for row in owners],
         folds=[predicted.folds[row] for row in owners],
         time_s=time_s,
+        rows=[[row] for row in owners],
     )
 
 
@@ -159,6 +162,7 @@ def compare_clips(
         subjects=[predicted.subjects[row] for row in first],
         folds=[predicted.folds[row] for row in first],
         clips=[len(places) for places in members.values()],
+        rows=[[rows[place] for place in places] for places in members.values()],
     )
 
 

@@ -1,36 +1,36 @@
-"""Pictures of a report: three videos over time, predictions against labels, residuals, confusions of classes."""
+"""Pictures of a report: three videos over time, predictions against labels, residuals; and those of classes and groups."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from affectzoo.config import TargetConfig
 from affectzoo.files import replacing
 from affectzoo.train.evaluate import target_columns
+from affectzoo.train.report.canvas import FAINT, GREY, INK, MEAN, PREDICTED, QUIET, TRUE_STROKE, new_figure, plain, words_of
+from affectzoo.train.report.class_plots import confusion, groups, reliability
 from affectzoo.train.report.report import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Of Okabe and Ito's colours: blue for what is predicted, vermilion for its mean.
-_PREDICTED, _MEAN = "#0072B2", "#D55E00"
-_INK, _QUIET, _GREY, _FAINT = "#222222", "#555555", "#999999", "#D9D9D9"
-_TRUE_STROKE: Any = (0, (4, 2))
-#: Of a title; videos without which a best, a median and a worst one say nothing; classes and letters that fit beside a panel.
+#: Of a title; videos without which a best, a median and a worst one say nothing; letters that fit over a panel.
 _LETTERS_PER_INCH = 14
-_LEAST_VIDEOS, _MOST_CLASSES, _MOST_LETTERS = 3, 12, 34
+_LEAST_VIDEOS, _MOST_LETTERS = 3, 34
 
 
 def plot_report(report: Report, folder: Path) -> list[Path]:
     """Write the PNGs that the report has values for; returns their paths.
 
     `videos.png` (best, median and worst by CCC; only of models that predict every sub-sequence, and of three videos or more),
-    `scatter.png` and `residuals.png` of continuous and ordinal targets, `confusion.png` of categorical ones.
+    `scatter.png` and `residuals.png` of continuous and ordinal targets, `confusion.png` and `reliability.png` of categorical
+    ones, `by.png` of groups.
     """
     regressed = [target for target in report.targets if target.kind != "categorical"]
     figures: dict[str, Figure] = {}
@@ -40,13 +40,16 @@ def plot_report(report: Report, folder: Path) -> list[Path]:
     if regressed:
         figures["scatter"] = _scatter(report, regressed)
         figures["residuals"] = _residuals(report, regressed)
-    classes = [target for target in report.targets if target.kind == "categorical"]
+    classes = [target for target in report.compared_targets if target.kind == "categorical"]
     if classes:
-        figures["confusion"] = _confusion(report, classes)
+        figures["confusion"] = confusion(report, classes)
+        figures["reliability"] = reliability(report, classes)
+    if report.by:
+        figures["by"] = groups(report, report.compared_targets)
     written = []
     for name, figure in figures.items():
         # A dollar in a name begins no formula.
-        figure.suptitle(_heading(report, figure), x=0.01, ha="left", fontsize=10.5, color=_INK, parse_math=False)
+        figure.suptitle(_heading(report, figure), x=0.01, ha="left", fontsize=10.5, color=INK, parse_math=False)
         with replacing(folder / f"{name}.png") as temporary:
             figure.savefig(temporary, dpi=150)
         written.append(folder / f"{name}.png")
@@ -71,28 +74,16 @@ def chosen_videos(report: Report) -> dict[str, tuple[int, float]]:
     return {word: (rated[place][1], rated[place][0]) for word, place in places.items()}
 
 
-def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
-    """A figure free of pyplot's global state, and its axes `[rows, columns]`."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    figure = Figure(
-        figsize=(width * columns, height * rows + 0.7),
-        layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08),  # inches
-        facecolor="white",
-    )
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
 def _heading(report: Report, figure: Figure) -> str:
-    """The title; each thing done to the predictions on a line of its own where one line would not hold it."""
-    if len(report.title) <= _LETTERS_PER_INCH * figure.get_figwidth():
+    """The title; each thing done to the predictions on lines of its own where one line would not hold it."""
+    letters = int(_LETTERS_PER_INCH * figure.get_figwidth())
+    if len(report.title) <= letters:
         return report.title
-    return "\n".join([report.headline, *report.post_processing])
+    return "\n".join(line for part in (report.headline, *report.post_processing) for line in textwrap.wrap(part, letters))
 
 
 def _videos(report: Report, targets: Sequence[TargetConfig], chosen: dict[str, tuple[int, float]]) -> Figure:
-    figure, axes = _figure(len(targets), len(chosen), 3.6, 1.9)
+    figure, axes = new_figure(len(targets), len(chosen), 3.6, 1.9)
     columns = target_columns(report.targets)
     for c, (word, (row, mean)) in enumerate(chosen.items()):
         mine = (report.steps.row == row).numpy()
@@ -103,36 +94,36 @@ def _videos(report: Report, targets: Sequence[TargetConfig], chosen: dict[str, t
             k = columns[target.name].start
             # A gap where there is no valid label.
             label = np.where(steps.valid.numpy(), steps.label[:, k].numpy(), np.nan)
-            panel.plot(time_s, label, color=_INK, linestyle=_TRUE_STROKE, linewidth=1.2, marker=_dot(label), label="label")
-            panel.plot(time_s, steps.prediction[:, k].numpy(), color=_PREDICTED, linewidth=1.7, label="prediction")
+            panel.plot(time_s, label, color=INK, linestyle=TRUE_STROKE, linewidth=1.2, marker=_dot(label), label="label")
+            panel.plot(time_s, steps.prediction[:, k].numpy(), color=PREDICTED, linewidth=1.7, label="prediction")
             panel.set_ylim(_bounds(report, target))
             if target.low < 0 < target.high:
-                panel.axhline(0.0, color=_FAINT, linewidth=0.8, zorder=0)
+                panel.axhline(0.0, color=FAINT, linewidth=0.8, zorder=0)
             panel.set_xlim(time_s[0], time_s[-1] if len(time_s) > 1 else time_s[0] + 1)
             if r == 0:
                 named = f"{word}: {_short(report.clip_ids[row])}" + (f"\nmean CCC {mean:.2f}" if len(targets) > 1 else "\n")
-                panel.set_title(named, loc="left", fontsize=9.5, color=_INK, parse_math=False)
-            panel.set_title(f"CCC {metrics[target.name]['ccc']:.2f}", loc="right", fontsize=9, color=_QUIET)
+                panel.set_title(named, loc="left", fontsize=9.5, color=INK, parse_math=False)
+            panel.set_title(f"CCC {metrics[target.name]['ccc']:.2f}", loc="right", fontsize=9, color=QUIET)
             if c == 0:
                 panel.set_ylabel(_axis(target))
             else:
                 panel.tick_params(labelleft=False)
             if r == len(targets) - 1:
                 panel.set_xlabel("time (s)")
-            _plain(panel)
+            plain(panel)
     handles, words = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, words, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
 
 
 def _scatter(report: Report, targets: Sequence[TargetConfig]) -> Figure:
-    figure, axes = _figure(1, len(targets), 4.0, 3.7)
+    figure, axes = new_figure(1, len(targets), 4.0, 3.7)
     columns, scored = target_columns(report.targets), report.scored
     for panel, target in zip(axes[0], targets, strict=True):
         k = columns[target.name].start
         x, y = scored.label[:, k].numpy(), scored.prediction[:, k].numpy()
         low, high = _bounds(report, target)
-        panel.plot([low, high], [low, high], color=_GREY, linewidth=1.0, zorder=1)
+        panel.plot([low, high], [low, high], color=GREY, linewidth=1.0, zorder=1)
         _points(panel, x, y)
         panel.set_xlim(low, high)
         panel.set_ylim(low, high)
@@ -140,13 +131,14 @@ def _scatter(report: Report, targets: Sequence[TargetConfig]) -> Figure:
         _few_ticks(panel)
         panel.set_xlabel(f"label: {_axis(target)}")
         panel.set_ylabel(f"prediction: {_axis(target)}")
-        panel.set_title(_words(report, target), fontsize=9.5, color=_INK, loc="left")
-        _plain(panel)
+        words = words_of(report.results["metrics"][target.name], target, len(report.scored.row))
+        panel.set_title(words, fontsize=9.5, color=INK, loc="left")
+        plain(panel)
     return figure
 
 
 def _residuals(report: Report, targets: Sequence[TargetConfig]) -> Figure:
-    figure, axes = _figure(len(targets), 2, 4.0, 2.8)
+    figure, axes = new_figure(len(targets), 2, 4.0, 2.8)
     columns, scored = target_columns(report.targets), report.scored
     for (left, right), target in zip(axes, targets, strict=True):
         k = columns[target.name].start
@@ -154,11 +146,11 @@ def _residuals(report: Report, targets: Sequence[TargetConfig]) -> Figure:
         residual = scored.prediction[:, k].numpy() - label
         mean, spread = float(residual.mean()), float(residual.std())
         _points(left, label, residual)
-        right.hist(residual, bins=min(40, max(8, round(len(residual) ** 0.5))), color=_PREDICTED, alpha=0.75, linewidth=0)
-        left.axhline(0.0, color=_GREY, linewidth=1.0, zorder=1)
-        right.axvline(0.0, color=_GREY, linewidth=1.0, zorder=1)
-        left.axhline(mean, color=_MEAN, linewidth=1.4, linestyle=_TRUE_STROKE)
-        right.axvline(mean, color=_MEAN, linewidth=1.4, linestyle=_TRUE_STROKE)
+        right.hist(residual, bins=min(40, max(8, round(len(residual) ** 0.5))), color=PREDICTED, alpha=0.75, linewidth=0)
+        left.axhline(0.0, color=GREY, linewidth=1.0, zorder=1)
+        right.axvline(0.0, color=GREY, linewidth=1.0, zorder=1)
+        left.axhline(mean, color=MEAN, linewidth=1.4, linestyle=TRUE_STROKE)
+        right.axvline(mean, color=MEAN, linewidth=1.4, linestyle=TRUE_STROKE)
         # Even about zero, so that a bias can be seen.
         reach = 1.08 * max(float(np.abs(residual).max()), 1e-6)
         left.set_ylim(-reach, reach)
@@ -167,50 +159,17 @@ def _residuals(report: Report, targets: Sequence[TargetConfig]) -> Figure:
         left.set_ylabel("prediction - label")
         right.set_xlabel(f"prediction - label: {_axis(target)}")
         right.set_ylabel("recordings" if report.pool else "sub-sequences")
-        right.set_title(f"mean {mean:+.2g} (dashed), s.d. {spread:.2g}", fontsize=9.5, color=_INK, loc="left")
+        right.set_title(f"mean {mean:+.2g} (dashed), s.d. {spread:.2g}", fontsize=9.5, color=INK, loc="left")
         for panel in (left, right):
             _few_ticks(panel, whole=panel is right)
-            _plain(panel)
-    return figure
-
-
-def _confusion(report: Report, targets: Sequence[TargetConfig]) -> Figure:
-    figure, axes = _figure(1, len(targets), 4.6, 4.2)
-    columns, scored = target_columns(report.targets), report.scored
-    for panel, target in zip(axes[0], targets, strict=True):
-        count = len(target.classes)
-        true, chosen = (x[:, columns[target.name]].argmax(1).numpy() for x in (scored.label, scored.prediction))
-        table = np.bincount(true * count + chosen, minlength=count**2).reshape(count, count)
-        share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-        image = panel.imshow(share, cmap="Blues", vmin=0, vmax=1)
-        if count <= _MOST_CLASSES:
-            panel.set_xticks(range(count), target.classes, rotation=45, ha="right", parse_math=False)
-            panel.set_yticks(range(count), target.classes, parse_math=False)
-            for i, j in np.argwhere(table > 0).tolist():
-                colour = "white" if share[i, j] > 0.5 else _INK
-                panel.text(j, i, table[i, j], ha="center", va="center", fontsize=8, color=colour)
-        panel.set_xlabel(f"predicted {target.name}")
-        panel.set_ylabel(f"labelled {target.name}")
-        panel.set_title(_words(report, target), fontsize=9.5, color=_INK, loc="left")
-        figure.colorbar(image, ax=panel, fraction=0.045, pad=0.03, label="share of those labelled so")
+            plain(panel)
     return figure
 
 
 def _points(panel: Axes, x: np.ndarray, y: np.ndarray) -> None:
     """Points that are the paler the more there are."""
     alpha = float(np.clip(40 / max(len(x), 1) ** 0.6, 0.06, 0.8))
-    panel.scatter(x, y, s=14 if len(x) < 2000 else 6, color=_PREDICTED, alpha=alpha, linewidths=0, zorder=2)
-
-
-def _words(report: Report, target: TargetConfig) -> str:
-    """The first metric with its interval, the second, and of how many predictions they are."""
-    metrics = report.results["metrics"][target.name]
-    first, second = ("uar", "f1") if target.kind == "categorical" else ("ccc", "mae")
-    low, high = metrics[first]["low"], metrics[first]["high"]
-    interval = "" if low is None else f" [{low:.2f}, {high:.2f}]"
-    value, other = (metrics[name]["value"] for name in (first, second))
-    said = "not defined" if value is None else f"{value:.2f}{interval}"
-    return f"{first.upper()} {said}, {second.upper()} {other:#.3g}, n = {len(report.scored.row)}"
+    panel.scatter(x, y, s=14 if len(x) < 2000 else 6, color=PREDICTED, alpha=alpha, linewidths=0, zorder=2)
 
 
 def _bounds(report: Report, target: TargetConfig) -> tuple[float, float]:
@@ -243,11 +202,3 @@ def _few_ticks(panel: Axes, *, whole: bool = False) -> None:
 
     panel.xaxis.set_major_locator(MaxNLocator(5))
     panel.yaxis.set_major_locator(MaxNLocator(5, integer=whole))
-
-
-def _plain(panel: Axes) -> None:
-    for side in ("top", "right"):
-        panel.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        panel.spines[side].set_color("#8A8A8A")
-    panel.tick_params(colors="#444444", labelsize=9)

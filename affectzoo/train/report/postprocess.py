@@ -5,42 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
 
-from affectzoo.config import TargetConfig
+from affectzoo.config import SmoothingConfig, TargetConfig
 from affectzoo.errors import InputError
+from affectzoo.model.smoothing import smoothed
 from affectzoo.train.evaluate import SplitPredictions, target_columns
 
-_SMOOTHERS = {"median": np.median, "box": np.mean}
 #: Steps whose times differ by less are at one time.
 _SAME_TIME_S = 1e-6
-
-
-@dataclass(frozen=True)
-class Smoothing:
-    """A running median or mean (`box`) over `seconds`: over as many steps as fit, an odd number."""
-
-    kind: Literal["median", "box"]
-    seconds: float
-
-    @classmethod
-    def parse(cls, text: str) -> Smoothing:
-        """Read `median:SECONDS` or `box:SECONDS`."""
-        kind, _, seconds = text.partition(":")
-        try:
-            value = float(seconds)
-        except ValueError:
-            value = math.nan
-        if kind not in _SMOOTHERS or not 0 < value < math.inf:
-            raise InputError(f"--smooth {text} is not median:SECONDS or box:SECONDS with a positive number of seconds")
-        return cls(kind, value)  # pyright: ignore[reportArgumentType]
-
-    def reach(self, step_s: float) -> int:
-        """Steps on either side of the middle one of a window."""
-        return math.floor((self.seconds / step_s - 1) / 2 + _SAME_TIME_S)
 
 
 @dataclass(frozen=True)
@@ -55,7 +30,7 @@ class PostProcessing:
     """
 
     label_delay_s: float = 0.0
-    smooth: Smoothing | None = None
+    smooth: SmoothingConfig | None = None
     clip: bool = False
 
     def __post_init__(self) -> None:
@@ -68,8 +43,7 @@ class PostProcessing:
         if self.label_delay_s:
             done.append(f"labels {self.label_delay_s:g} s earlier (interpolated)")
         if self.smooth is not None:
-            steps = 2 * self.smooth.reach(step_s) + 1
-            done.append(f"predictions smoothed ({self.smooth.kind} of {steps} steps, {steps * step_s:.3g} s)")
+            done.append(f"predictions smoothed ({self.smooth.words(step_s)})")
         if self.clip:
             done.append("predictions clipped to their range")
         return done
@@ -96,15 +70,15 @@ class PostProcessing:
             reach = self.smooth.reach(step_s)
             if reach < 1:
                 raise InputError(
-                    f"--smooth {self.smooth.kind}:{self.smooth.seconds:g} holds no three steps of {step_s:.4g} s, so that it "
-                    f"smooths nothing; give at least {3 * step_s:.4g} seconds"
+                    f"--smooth {self.smooth} reaches no other step of {step_s:.4g} s, so that it "
+                    f"smooths nothing; give at least {self.smooth.least_s(step_s):.4g} seconds"
                 )
             if 2 * reach + 1 > longest:
                 raise InputError(
-                    f"--smooth {self.smooth.kind}:{self.smooth.seconds:g} is longer than every video of the split; "
+                    f"--smooth {self.smooth} is longer than every video of the split; "
                     f"the longest has {longest * step_s:.4g} s: give fewer seconds"
                 )
-            steps = _smoothed(steps, clips, reach, self.smooth.kind)
+            steps = _smoothed(steps, clips, targets, self.smooth, step_s)
         return _clipped(steps, targets) if self.clip else steps
 
     def _earlier(self, steps: SplitPredictions, times_s: np.ndarray, clips: Sequence[np.ndarray]) -> SplitPredictions:
@@ -135,15 +109,18 @@ def _moved_earlier(label: np.ndarray, valid: np.ndarray, times_s: np.ndarray, de
     return moved.astype(label.dtype), known & valid[before] & valid[after]
 
 
-def _smoothed(steps: SplitPredictions, clips: Sequence[np.ndarray], reach: int, kind: str) -> SplitPredictions:
-    """Towards both ends of a clip windows shrink, so that each stays centred; a step without input keeps its value."""
-    given, present = steps.prediction.numpy(), steps.present.numpy()
+def _smoothed(
+    steps: SplitPredictions,
+    clips: Sequence[np.ndarray],
+    targets: Sequence[TargetConfig],
+    smoothing: SmoothingConfig,
+    step_s: float,
+) -> SplitPredictions:
+    """A step without input keeps its value."""
+    given, present, places = (part.numpy() for part in (steps.prediction, steps.present, steps.step))
     smooth = given.copy()
     for clip in clips:
-        for place in np.flatnonzero(present[clip]).tolist():
-            side = min(reach, place, len(clip) - 1 - place)
-            window = clip[place - side : place + side + 1]
-            smooth[clip[place]] = _SMOOTHERS[kind](given[window[present[window]]], axis=0)
+        smooth[clip] = smoothed(given[clip], present[clip], places[clip], targets, smoothing, step_s)
     return replace(steps, prediction=torch.from_numpy(smooth))
 
 

@@ -21,6 +21,7 @@ from affectzoo.hub.resolve import Resolved, resolve
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.train.evaluate import SplitPredictions, by_step, predict_split
 from affectzoo.train.features import OnFeatures
+from affectzoo.train.report.columns import read_columns
 from affectzoo.train.splits import dataset_of, load_split
 
 _TIMES, _TARGETS, _VALID, _EXTRA = "annotation.times_s", "annotation.targets", "annotation.valid", "extra"
@@ -54,6 +55,7 @@ class Predicted:
         steps: by clip and time; times_s: `[S]` their middles.
         clip_ids, subjects, folds: of each clip; the fold is None where there are none.
         delivered: of each clip; empty where it was not asked for.
+        by: of each clip, column -> value, of the columns that were asked for.
     """
 
     steps: SplitPredictions
@@ -62,6 +64,7 @@ class Predicted:
     subjects: list[str]
     folds: list[int | None]
     delivered: list[Delivered]
+    by: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def predict_part(
     *,
     fold: int | None = None,
     delivered: bool = False,
+    by: Sequence[str] = (),
     batch_size: int = 16,
     workers: int = 0,
     advance: Callable[[int, int], None] | None = None,
@@ -98,11 +102,12 @@ def predict_part(
         accelerator: in the precision of the weights.
         fold: number of the fold that the split belongs to.
         delivered: whether annotations and extra columns are read.
+        by: columns to tell clips apart by: `subject`, or extra ones.
         batch_size, workers: of the loader.
         advance: called with the number of batches done and that of all.
 
     Raises:
-        DataError: the dataset does not fit the model, or keeps no annotations.
+        DataError: the dataset does not fit the model, keeps no annotations, or has no such column.
         PredictionError: the model gave values that are not numbers.
     """
     model = loaded.model
@@ -111,11 +116,12 @@ def predict_part(
     if dataset.on_features:
         check_weights(Path(str(arguments["folder"])), model)
     kept = read_delivered(dataset, data.name) if delivered else []
+    columns = read_columns(dataset, data.name, by)
     steps, times_s = predict_steps(model, dataset, accelerator, batch_size, workers, advance)
     if not bool(steps.prediction.isfinite().all()):
         name = loaded.found.source
         raise PredictionError(f"the model {name} gave values that are not numbers; its weights or a part of it are broken")
-    return Predicted(steps, times_s, dataset.clip_ids, dataset.subjects, [fold] * len(dataset.clip_ids), kept)
+    return Predicted(steps, times_s, dataset.clip_ids, dataset.subjects, [fold] * len(dataset.clip_ids), kept, columns)
 
 
 def predict_steps(
@@ -185,4 +191,5 @@ def joined(parts: Sequence[Predicted]) -> Predicted:
         subjects=[subject for part in parts for subject in part.subjects],
         folds=[fold for part in parts for fold in part.folds],
         delivered=[one for part in parts for one in part.delivered],
+        by=[one for part in parts for one in part.by],
     )

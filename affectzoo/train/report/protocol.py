@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
@@ -18,9 +18,10 @@ from affectzoo.data.load import open_corpus
 from affectzoo.data.protocols import Protocol
 from affectzoo.errors import ConfigError, DataError, InputError
 from affectzoo.registry import registry
-from affectzoo.train.report.compare import compare_annotations, compare_clips, measure
+from affectzoo.train.report.compare import Compared, compare_annotations, compare_clips, measure
 from affectzoo.train.report.fold_runs import FoldRuns, with_fold, without_fold
 from affectzoo.train.report.predicted import Predicted
+from affectzoo.train.report.restrict import Restriction
 from affectzoo.train.seen import Seen, counted, met_before
 from affectzoo.train.splits import load_rows, source_of
 
@@ -33,11 +34,15 @@ class Reported:
         results: plain values, as they stand in `report.json`.
         frame: what was compared.
         file: name of the table of it.
+        compared: the same as arrays.
+        left_out: class -> how many labels of it were left out; empty where all classes are compared.
     """
 
     results: dict[str, Any]
     frame: pd.DataFrame
     file: str
+    compared: Compared
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def protocol_of(data: str, name: str) -> Protocol:
@@ -184,9 +189,14 @@ def subjects_of_clips(data: DataConfig, config: ModelConfig, fold: FoldConfig, a
 
 
 def report_protocol(
-    protocol: Protocol, predicted: Predicted, config: ModelConfig, pool: str | None, delay_s: float = 0.0
+    protocol: Protocol,
+    predicted: Predicted,
+    config: ModelConfig,
+    pool: str | None,
+    delay_s: float = 0.0,
+    restriction: Restriction | None = None,
 ) -> Reported:
-    """The protocol's numbers of predictions of all clips that it compares.
+    """The protocol's numbers of predictions of all clips that it compares, or of some classes of these.
 
     Raises:
         DataError: nothing to compare with, or a subject in two folds.
@@ -204,6 +214,10 @@ def report_protocol(
         compared = compare_clips(predicted, targets, protocol.targets, pool or "mean", protocol.group)
         made = f"one score for each clip: the {pool or 'mean'} of its sub-sequences" + ("" if pool else " with any input")
         made += f"; scores of clips of one {protocol.group} averaged" if protocol.group else ""
+    left_out: dict[str, int] = {}
+    if restriction is not None:
+        left_out = restriction.left_out(compared.label)
+        compared, targets = restriction.of_compared(compared), restriction.targets
     measured = measure(compared, protocol, targets)
     folds = len(measured.get("per_fold", []))
     averaged = f"once over {folds} folds together" if folds else "once over the split"
@@ -222,7 +236,7 @@ def report_protocol(
     called, file = (
         ("clip_id", "annotations.csv") if protocol.of == "annotations" else (protocol.group or "clip_id", "clips.csv")
     )
-    return Reported(results, compared.to_frame(targets, protocol.targets, called), file)
+    return Reported(results, compared.to_frame(targets, protocol.targets, called), file, compared, left_out)
 
 
 def check_folds(predicted: Predicted) -> None:

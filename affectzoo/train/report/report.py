@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ from affectzoo.files import replacing, without_nan, write_json
 from affectzoo.objectives.bootstrap import confidence_interval
 from affectzoo.objectives.metrics import CLASS_METRICS, REGRESSION_METRICS, ccc
 from affectzoo.train.evaluate import SplitPredictions, target_columns
-from affectzoo.train.report.compare import DRAWS, LEVEL
+from affectzoo.train.report.classes import REPORTED, class_tables, confusion_frame, measured
+from affectzoo.train.report.compare import DRAWS, LEVEL, Compared
+from affectzoo.train.report.groups import by_column, headline, to_frame
+from affectzoo.train.report.looks import FILE, Looks
 from affectzoo.train.report.protocol import Reported
 
 #: Metrics of a single video or subject: the others need many.
@@ -41,6 +44,9 @@ class Report:
         clip_ids, subjects: of each row.
         met_in_training: the subjects that the model is known to have been trained on.
         protocol: the numbers that are reported; None where none was asked for.
+        by: columns that make groups; columns: of each clip, column -> value.
+        left_out: class -> how many labels of it were left out.
+        looks: at the test split, by the run that the model is of; None where it is of none, and of other splits.
     """
 
     model: str
@@ -58,11 +64,43 @@ class Report:
     subjects: list[str]
     met_in_training: tuple[str, ...] = ()
     protocol: Reported | None = None
+    by: tuple[str, ...] = ()
+    columns: Sequence[dict[str, str]] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    looks: Looks | None = None
 
     @property
     def scored(self) -> SplitPredictions:
         """What the metrics are of: recordings, or the steps with a valid label."""
         return self.steps.at(self.steps.valid) if self.recordings is None else self.recordings
+
+    @cached_property
+    def compared(self) -> Compared:
+        """What tables of classes and groups are of: what the protocol compares, or what is scored."""
+        if self.protocol is not None:
+            return self.protocol.compared
+        scored = self.scored
+        rows = scored.row.tolist()
+        return Compared(
+            prediction=scored.prediction.double().numpy(),
+            label=scored.label.double().numpy(),
+            names=[self.clip_ids[row] for row in rows],
+            subjects=[self.subjects[row] for row in rows],
+            folds=[],
+            rows=[[row] for row in rows],
+        )
+
+    @property
+    def compared_of(self) -> str:
+        """What these are, in a word."""
+        if self.protocol is None:
+            return "steps" if self.pool is None else "recordings"
+        return self.protocol.results["of"]
+
+    @property
+    def compared_targets(self) -> list[TargetConfig]:
+        """The targets that are compared, those of the protocol if there is one."""
+        return [t for t in self.targets if self.protocol is None or t.name in self.protocol.results["values"]]
 
     @property
     def headline(self) -> str:
@@ -95,6 +133,15 @@ class Report:
             "intervals": self._intervals(),
             "metrics": self._metrics(scored),
         }
+        if self.looks is not None:
+            result["looks"] = {"number": self.looks.number, "of_training": self.looks.of_training, "file": FILE}
+        if self.left_out:
+            result["left_out"] = dict(self.left_out)
+        if classes := self._classes(result["metrics"]):
+            result["classes"] = classes
+        if self.by:
+            found = {c: by_column(self.compared, self.columns, c, self.targets, self.compared_targets) for c in self.by}
+            result["by"] = {"of": self.compared_of, "columns": found}
         regressed = regressed_columns(self.targets)
         if len(regressed) > 1:
             x, y = scored.prediction[:, regressed].double(), scored.label[:, regressed].double()
@@ -107,6 +154,18 @@ class Report:
         result["per_subject"] = self._per_subject(scored)
         result["versions"] = {"affectzoo": __version__, "torch": torch.__version__}
         return without_nan(result)
+
+    @property
+    def score(self) -> dict[str, float | None]:
+        """`metric.target` -> value, by UAR or CCC; of what the protocol compares, if there is one and it says so."""
+        named = {target.name: headline(target) for target in self.targets}
+        reported = self.results["metrics"] | self.results.get("protocol", {}).get("values", {})
+        return {
+            f"{metric}.{name}": found["value"]
+            for name, wanted in named.items()
+            for metric, found in reported[name].items()
+            if metric == wanted
+        }
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each step: `clip_id, subject, time_s, valid, present`, `predicted.column` and `label.column`.
@@ -131,10 +190,18 @@ class Report:
         return self.named(frame)
 
     def write(self, folder: Path) -> list[Path]:
-        """Write `report.json`, `predictions.csv` and what the protocol compared; returns the paths."""
+        """Write `report.json`, `predictions.csv`, what the protocol compared, `confusion.TARGET.csv` of each categorical target
+        and `by.csv`; returns the paths.
+        """
         report = folder / "report.json"
         write_json(report, self.results)
         tables = {"predictions.csv": self.to_frame()}
+        for target in self.compared_targets:
+            if target.kind == "categorical":
+                confusion = self.results["classes"][target.name]["confusion"]
+                tables[f"confusion.{target.name}.csv"] = self.named(confusion_frame(confusion, target))
+        if self.by:
+            tables["by.csv"] = self.named(to_frame(self.results["by"]["columns"]))
         if self.protocol is not None:
             tables[self.protocol.file] = self.named(self.protocol.frame)
         for name, frame in tables.items():
@@ -155,14 +222,23 @@ class Report:
     def _metrics(self, series: SplitPredictions) -> dict[str, dict[str, Any]]:
         """Target -> metric -> value, low and high end of its interval."""
         columns = target_columns(self.targets)
+        people = [self.subjects[row] for row in series.row.tolist()]
         found: dict[str, dict[str, Any]] = {}
         for target in self.targets:
-            x, y = (values[:, columns[target.name]].double() for values in (series.prediction, series.label))
-            metrics = CLASS_METRICS if target.kind == "categorical" else REGRESSION_METRICS
-            found[target.name] = {
-                name: self._measured(series, lambda chosen, m=metric, x=x, y=y: float(m(x[chosen], y[chosen], None)))
-                for name, metric in metrics.items()
-            }
+            x, y = (values[:, columns[target.name]] for values in (series.prediction, series.label))
+            found[target.name] = measured(REPORTED if target.kind == "categorical" else REGRESSION_METRICS, x, y, people)
+        return found
+
+    def _classes(self, metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Categorical target -> `of` what, metrics, recall of each class, confusions and calibration of what is compared."""
+        columns, compared = target_columns(self.targets), self.compared
+        x, y = torch.from_numpy(compared.prediction), torch.from_numpy(compared.label)
+        found: dict[str, dict[str, Any]] = {}
+        for target in self.compared_targets:
+            if target.kind == "categorical":
+                pair = x[:, columns[target.name]], y[:, columns[target.name]]
+                of_these = metrics[target.name] if self.protocol is None else measured(REPORTED, *pair, compared.subjects)
+                found[target.name] = {"of": self.compared_of, "metrics": of_these, **class_tables(*pair, target)}
         return found
 
     def _measured(self, series: SplitPredictions, statistic: Callable[[torch.Tensor], float]) -> dict[str, float]:

@@ -95,4 +95,10 @@ def affectzoo_datasets() -> list[DatasetSpec]:
             licence=_LICENCE,
             target="affectzoo_datasets.faces_folder:FacesFolder",
         ),
+        DatasetSpec(
+            name="av-pairs",
+            summary="artificial pairs: an utterance of RAVDESS and a track of faces of the same emotion, clean or degraded",
+            licence=_LICENCE,
+            target="affectzoo_datasets.av_pairs:load",
+        ),
     ]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from affectzoo.data.corpus import is_corpus
+from affectzoo.registry import registry
 from affectzoo.testing import checks
 from affectzoo.testing.datasets import CHECKS
 from affectzoo_datasets import affectzoo_datasets
@@ -24,7 +26,8 @@ from tests.plugins.datasets.miniatures import (
     unbc_mcmaster,
 )
 
-SPECS = {spec.name: spec for spec in affectzoo_datasets()}
+#: Data sets that prepare rows for a model by themselves have no clips to check.
+SPECS = {spec.name: spec for spec in affectzoo_datasets() if is_corpus(registry().find("dataset", spec.name).resolve())}
 
 #: What writes a small folder for each loader.
 WRITERS: dict[str, Callable[[Path], object]] = {

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import affectzoo
+from affectzoo.data.table import RESERVED
 from affectzoo.errors import ConfigError, DataError
-from affectzoo_datasets.faces_folder import FacesFolder
+from affectzoo_datasets.faces_folder import TAKEN, FacesFolder
 from tests.plugins.datasets.miniatures.faces_folder import rows, write_classes, write_image, write_table
 
 
@@ -70,10 +71,44 @@ def test_images_of_classes_that_are_not_asked_for_are_listed(tmp_path: Path) -> 
     corpus = FacesFolder(tmp_path, classes=["sad", "happy"])
     assert corpus.targets[0].classes == ("sad", "happy")
     assert set(listed(corpus).values()) == {
-        "line 4: 'angry' is none of the classes sad, happy",
-        "line 7: 'angry' is none of the classes sad, happy",
+        "line 4: 'angry' is left out by classes",
+        "line 7: 'angry' is left out by classes",
     }
+    assert [clip.notes for clip in corpus.clips() if clip.notes] == [("classes leaves out angry (2 images)",)]
     assert len(corpus.clips()) == len(rows())
+
+
+def test_a_mapping_renames_joins_and_drops_classes_and_counts_what_it_drops(tmp_path: Path) -> None:
+    write_table(tmp_path, rows())
+    corpus = FacesFolder(tmp_path, classes={"happy": "pleased", "sad": "low", "angry": None, "neutral": "neutral"})
+    # A class that no image has is there for models that have it.
+    assert corpus.targets[0].classes == ("pleased", "low", "neutral")
+    used = Counter(clip.scores["emotion"] for clip in corpus.clips() if not clip.problem)
+    assert used == {"pleased": 4, "low": 3}
+    assert len(listed(corpus)) == 2
+    assert [clip.notes for clip in corpus.clips() if clip.notes] == [("classes leaves out angry (2 images)",)]
+    joined = FacesFolder(tmp_path, classes={"happy": "pleased", "sad": "low", "angry": "low"})
+    assert joined.targets[0].classes == ("pleased", "low")
+    assert Counter(clip.scores["emotion"] for clip in joined.clips()) == {"pleased": 4, "low": 5}
+
+
+def test_a_remark_is_made_of_the_first_image_that_is_used(tmp_path: Path) -> None:
+    write_table(tmp_path, ["a.png,joy", "b.png,sad", "c.png,happy"], header="file_name,emotion")
+    clips = FacesFolder(tmp_path, classes=["sad", "happy"]).clips()
+    assert [len(clip.notes) for clip in clips if not clip.problem] == [2, 0]
+
+
+def test_further_columns_of_the_table_are_extra_columns_under_names_that_are_free(tmp_path: Path) -> None:
+    header = "file_name,subject,emotion,split,sequence,video,a.b"
+    write_table(
+        tmp_path / "faces", [f"{n}.png,p{n},{'sad' if n else 'happy'},train,s{n},{n or ''},x" for n in range(3)], header=header
+    )
+    clips = FacesFolder(tmp_path / "faces").clips()
+    assert clips[0].extra == {"sequence": "s0", "video_": None, "a_b": "x"}
+    assert clips[2].extra == {"sequence": "s2", "video_": "2", "a_b": "x"}
+    loaded: Any = affectzoo.load_dataset("faces-folder", root=str(tmp_path / "faces"), cache_dir=str(tmp_path / "cache"))
+    assert loaded["train"]["sequence"] == ["s0", "s1", "s2"]
+    assert TAKEN == RESERVED
 
 
 def test_another_column_can_be_the_label(tmp_path: Path) -> None:
@@ -135,10 +170,10 @@ def test_fewer_than_two_classes_and_empty_folders_are_refused(tmp_path: Path) ->
         FacesFolder(tmp_path)
 
 
-@pytest.mark.parametrize("classes", ["happy", 3])
-def test_classes_that_are_no_list_are_refused(tmp_path: Path, classes: object) -> None:
+@pytest.mark.parametrize("classes", ["happy", 3, [["happy"], "sad"], {"happy": 1}, {1: "happy"}, ["", "sad"]])
+def test_classes_that_are_no_names_are_refused(tmp_path: Path, classes: object) -> None:
     write_classes(tmp_path)
-    with pytest.raises(ConfigError, match=r"classes is .*; give a list of names"):
+    with pytest.raises(ConfigError, match=r"classes is .*; give a list of names, or a mapping such as"):
         FacesFolder(tmp_path, classes=classes)  # pyright: ignore[reportArgumentType]
 
 

@@ -10,6 +10,9 @@ from affectzoo.train.evaluate import SplitPredictions
 from affectzoo.train.report.plots import chosen_videos, plot_report
 from tests.train.report.test_report import EMOTION, make_report
 
+#: Of one person, whose values have no intervals, and of several.
+GROUPED = {"by": ("sex", "$a_$"), "columns": [{"sex": sex, "$a_$": "$x"} for sex in ("f", "f", "m", "m")]}
+
 
 def drawn(report, folder) -> set[str]:
     written = plot_report(report, folder)
@@ -26,8 +29,10 @@ def drawn(report, folder) -> set[str]:
     [
         ({}, {"videos", "scatter", "residuals"}),
         ({"targets": ("bdi-ii",), "pool": "median"}, {"scatter", "residuals"}),
-        ({"targets": (EMOTION,)}, {"confusion"}),
-        ({"targets": ("valence", EMOTION)}, {"videos", "scatter", "residuals", "confusion"}),
+        ({"targets": (EMOTION,)}, {"confusion", "reliability"}),
+        ({"targets": ("valence", EMOTION)}, {"videos", "scatter", "residuals", "confusion", "reliability"}),
+        ({"targets": (EMOTION,), "pool": "mean", **GROUPED}, {"confusion", "reliability", "by"}),
+        ({"targets": ("bdi-ii",), "pool": "mean", **GROUPED}, {"scatter", "residuals", "by"}),
     ],
 )
 def test_each_kind_of_model_has_its_pictures(tmp_path, options, names):

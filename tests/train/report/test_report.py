@@ -12,7 +12,7 @@ import torch
 
 from affectzoo.config import DataConfig, TargetConfig
 from affectzoo.objectives.metrics import CLASS_METRICS, REGRESSION_METRICS, ccc
-from affectzoo.train.evaluate import SplitPredictions, by_recording
+from affectzoo.train.evaluate import SplitPredictions, by_recording, target_columns
 from affectzoo.train.report.report import Report
 
 STEPS, CLIPS = 6, 4
@@ -25,8 +25,13 @@ def make_report(targets: tuple[Any, ...] = ("valence", "arousal"), pool: str | N
     draws = np.random.default_rng(0)
     label = torch.from_numpy(draws.uniform(-0.9, 0.9, (CLIPS * STEPS, sum(len(t.columns) for t in parsed))))
     step = torch.arange(STEPS).repeat(CLIPS)
+    prediction = label + torch.from_numpy(draws.normal(0.1, 0.2, label.shape))
+    for target, columns in target_columns(parsed).items():
+        if next(one for one in parsed if one.name == target).kind == "categorical":
+            prediction[:, columns] = prediction[:, columns].softmax(-1)
+            label[:, columns] = torch.eye(columns.stop - columns.start, dtype=label.dtype)[label[:, columns].argmax(-1)]
     steps = SplitPredictions(
-        prediction=label + torch.from_numpy(draws.normal(0.1, 0.2, label.shape)),
+        prediction=prediction,
         label=label,
         valid=step < STEPS - 1,
         present=torch.ones(len(step), dtype=torch.bool),
@@ -141,7 +146,8 @@ def test_classes_have_recall_and_f1_and_no_ccc():
     report = make_report((EMOTION,))
     steps = report.steps.at(report.steps.valid)
     found = report.results["metrics"]["emotion"]
-    assert set(found) == {"uar", "f1"}
+    assert list(found) == ["uar", "accuracy", "f1", "ece", "nll"]
+    assert report.results["classes"]["emotion"]["metrics"] == found
     for name, metric in CLASS_METRICS.items():
         assert found[name]["value"] == pytest.approx(float(metric(steps.prediction, steps.label, None)))
     assert "mean_ccc" not in report.results
@@ -156,7 +162,8 @@ def test_a_target_may_be_called_mean():
 
 def test_the_table_of_predictions_has_a_named_row_for_each_step(tmp_path):
     report = make_report(("valence", EMOTION))
-    _, path = report.write(tmp_path)
+    _, path, confusion = report.write(tmp_path)
+    assert confusion.name == "confusion.emotion.csv"
     frame = pd.read_csv(path)
     columns = ["valence", "emotion.calm", "emotion.happy", "emotion.sad"]
     pairs = [f"{word}.{column}" for column in columns for word in ("predicted", "label")]
@@ -174,3 +181,40 @@ def test_post_processing_is_named_wherever_numbers_are():
     assert report.title == "mine on rendered, split test; predictions clipped to their range"
     assert report.results["post_processing"] == ["predictions clipped to their range"]
     assert report.to_frame()["post_processing"].eq("predictions clipped to their range").all()
+
+
+def test_tables_of_classes_are_of_what_is_scored(tmp_path):
+    report = make_report((EMOTION,), pool="mean")
+    found = report.results["classes"]["emotion"]
+    assert (found["of"], found["n"]) == ("recordings", CLIPS)
+    confusion = pd.read_csv(report.write(tmp_path)[2])
+    assert confusion["labelled"].tolist() == ["calm", "happy", "sad"]
+    assert confusion.drop(columns="labelled").to_numpy().tolist() == found["confusion"]
+    assert sum(one["n"] for one in found["recall"].values()) == CLIPS
+    assert make_report((EMOTION,)).results["classes"]["emotion"]["n"] == 20
+
+
+def test_groups_are_in_the_report_and_in_a_table(tmp_path):
+    columns = [{"sex": sex} for sex in ("f", "f", "m", "m")]
+    report = make_report(("valence", EMOTION), by=("sex",), columns=columns)
+    told = report.results["by"]["columns"]["sex"]
+    assert [(group["value"], group["n"], group["clips"], group["subjects"]) for group in told["groups"]] == [
+        ("f", 10, 2, 1),
+        ("m", 10, 2, 1),
+    ]
+    women = report.steps.at(report.steps.valid & (report.steps.row < 2))
+    value = float(ccc(women.prediction[:, :1], women.label[:, :1]))
+    assert told["groups"][0]["metrics"]["valence"]["ccc"]["value"] == pytest.approx(value)
+    frame = pd.read_csv(next(path for path in report.write(tmp_path) if path.name == "by.csv"))
+    row = frame[(frame["group"] == "f") & (frame["target"] == "valence") & (frame["metric"] == "ccc")]
+    assert row["value"].item() == pytest.approx(value, abs=1e-6)  # six decimals
+    assert set(frame["metric"][frame["target"] == "emotion"]) == {"uar", "accuracy", "f1", "ece", "nll"}
+
+
+def test_the_score_that_a_look_notes_is_the_first_metric_of_each_target():
+    report = make_report(("valence", EMOTION))
+    metrics = report.results["metrics"]
+    assert report.score == {
+        "ccc.valence": metrics["valence"]["ccc"]["value"],
+        "uar.emotion": metrics["emotion"]["uar"]["value"],
+    }

@@ -1,0 +1,59 @@
+"""Predictions smoothed along time: one way for timelines and for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from affectzoo.config import SmoothingConfig, TargetConfig
+from affectzoo.model.derived import target_slices
+
+
+def smoothed(
+    values: np.ndarray,
+    has_value: np.ndarray,
+    places: np.ndarray,
+    targets: Sequence[TargetConfig],
+    smoothing: SmoothingConfig,
+    step_s: float,
+) -> np.ndarray:
+    """`values` of one face, or of one clip, over a window around each step; a new array.
+
+    A window neither reaches across a gap in time nor beyond its ends: there it shrinks on both sides, so that it stays
+    centred. Steps without a value neither give nor take. Probabilities sum to 1 again.
+
+    Args:
+        values: `[n, K]` by time; categorical targets as probabilities.
+        has_value: `[n]` bool.
+        places: `[n]` number of each step along time; a jump is a gap.
+        targets: what the K columns mean.
+        step_s: length of a step.
+    """
+    result = values.copy()
+    reach, weights = smoothing.reach(step_s), np.array(smoothing.weights(step_s))
+    for run in np.split(np.arange(len(values)), np.flatnonzero(np.diff(places) != 1) + 1):
+        for k in np.flatnonzero(has_value[run]).tolist():
+            side = min(reach, k, len(run) - 1 - k)
+            window = run[k - side : k + side + 1]
+            counts = has_value[window]
+            given = values[window[counts]]
+            if smoothing.kind == "median":
+                result[run[k]] = _median(given, targets)
+            else:
+                share = weights[reach - side : reach + side + 1][counts]
+                result[run[k]] = share @ given / share.sum()
+    return result
+
+
+def _median(given: np.ndarray, targets: Sequence[TargetConfig]) -> np.ndarray:
+    """`[m, K]` to `[K]`. The medians of probabilities need not sum to 1, so they are made to."""
+    median = np.median(given, axis=0)
+    slices = target_slices(targets)
+    for target in targets:
+        if target.kind == "categorical":
+            part = slices[target.name]
+            # Where every step is sure of another class, no median is left: then the mean says so.
+            chosen = median[part] if median[part].sum() > 0 else given[:, part].mean(axis=0)
+            median[part] = chosen / chosen.sum()
+    return median
