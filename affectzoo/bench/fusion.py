@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -13,17 +12,16 @@ from typing import Any
 
 from affectzoo import __version__
 from affectzoo.bench.code import keep_code
-from affectzoo.bench.cost import milliseconds_per_step, parameters_of
-from affectzoo.bench.plan import Candidate, Plan
-from affectzoo.bench.quality import Answers, answers_in, difference, joined, metrics_of, spread
+from affectzoo.bench.conditions import check_people
+from affectzoo.bench.measure import measured
+from affectzoo.bench.plan import Plan
+from affectzoo.bench.rows import Candidate, called, reason
 from affectzoo.data.folds import FoldConfig
-from affectzoo.errors import AffectzooError, ConfigError, DataError
+from affectzoo.errors import ConfigError, DataError
 from affectzoo.files import without_nan, write_json
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.registry import registry
 from affectzoo.train.loop import train
-from affectzoo.train.report.compare import DRAWS, LEVEL
-from affectzoo.train.report.predicted import load_model, predict_part
 from affectzoo.train.runs import make_folder, that_matter
 from affectzoo.train.splits import source_of
 from affectzoo.train.state import StoppedError, same_run
@@ -43,11 +41,13 @@ def bench_fusions(plan: Plan, *, say: Callable[[str], None] = print) -> dict[str
 
     Returns:
         What `bench.json` holds: `rows`, each with `runs` (`seed`, its `fold` where there are folds, and `metrics` or `error`),
-        `metrics` over seeds (of all folds of a seed together), `difference` to the baseline, `parameters` and `ms_per_step`;
-        what there is not, is None.
+        `metrics` over seeds (of all folds of a seed together), `difference` to the baseline, both again for each of
+        `conditions`, `parameters` and `ms_per_step`; what there is not, is None. `looked_at` lists every test split that models
+        in this folder were ever scored on.
 
     Raises:
         ConfigError: the folder holds a comparison with other settings.
+        DataError: a condition whose test split has other clips.
         StoppedError: SIGTERM came; the state of the run is saved.
     """
     shared = that_matter(plan.experiment.to_json())
@@ -60,10 +60,12 @@ def bench_fusions(plan: Plan, *, say: Callable[[str], None] = print) -> dict[str
         try:
             same_run(*({**of["experiment"], "fold": of["fold"]} for of in (before, asked)))
         except ConfigError as error:
-            what = str(error).removesuffix("; set it back, or start another run (name=...)")
-            raise ConfigError(
-                f"{plan.folder} holds another comparison: {what}; set it back, or choose another --out"
-            ) from error
+            raise ConfigError(f"{plan.folder} holds another comparison: {_for_all(str(error))}") from error
+    if plan.conditions:
+        everybody = AffectModel(plan.run(plan.candidates[-1], plan.seeds[0], plan.folds[0]).model).config
+        accelerator = accelerator_for(plan.experiment.model_copy(update={"tracker": None}), plan.folder)
+        for fold in plan.folds:
+            check_people(plan.data(fold), {name: plan.data(fold, name) for name in plan.conditions}, everybody, accelerator)
     make_folder(plan.folder)
     head = {**asked, "versions": {"affectzoo": __version__}}
     if before is None:
@@ -72,9 +74,16 @@ def bench_fusions(plan: Plan, *, say: Callable[[str], None] = print) -> dict[str
     for seed in plan.seeds:  # one seed after the other: what is cut off has whole seeds
         for candidate in plan.candidates:
             runs[candidate] += [_run(plan, candidate, seed, fold, say) for fold in plan.folds]
-    rows = [{"kind": own.kind, "name": own.name, "runs": runs[own]} for own in plan.candidates]
+    rows = [{"kind": own.kind, "name": own.name, **_component(plan, own), "runs": runs[own]} for own in plan.candidates]
+    conditions = {name: {"options": list(own.options), "data": own.data.to_json()} for name, own in plan.conditions.items()}
+    looked_at = list(before.get("looked_at", [])) if before else []
+    # Whoever has looked has looked, whether or not the table still shows it.
+    now = [asked["experiment"]["data"], *(own["data"] for own in conditions.values())]
+    looked_at += [data for data in now if data not in looked_at]
     summary = {
         **head,
+        "conditions": conditions,
+        "looked_at": looked_at,
         "source": source_of(plan.experiment.data),
         "baseline": plan.baseline.name,
         "seeds": list(plan.seeds),
@@ -82,7 +91,7 @@ def bench_fusions(plan: Plan, *, say: Callable[[str], None] = print) -> dict[str
     }
     if before is not None and _same_runs(before, summary):
         return before
-    summary = without_nan(_measured(plan, summary, say))
+    summary = without_nan(measured(plan, summary, say))
     write_json(plan.folder / SUMMARY, summary)
     return summary
 
@@ -110,38 +119,40 @@ def _run(plan: Plan, candidate: Candidate, seed: int, fold: FoldConfig | None, s
         experiment = plan.run(candidate, seed, fold)
         make_folder(folder)
         if candidate.kind == "fusion":
-            keep_code(folder, registry().find("fusion", candidate.name), plan.fusions[candidate.name].config)
+            keep_code(folder, registry().find("fusion", plan.fusions[candidate.name].name), plan.fusions[candidate.name].config)
         # What a run tells of itself would bury what is told of all.
         with (folder / LOG).open("a", encoding="utf-8") as log, redirect_stdout(log):
             result = train(experiment, resume=True)
     except StoppedError:
         raise
     except (Exception, SystemExit) as error:
-        run["error"] = reason(error)
-        say(f"{_called(candidate, run)} failed: {run['error']}")
+        run["error"] = _for_all(reason(error))
+        say(f"{called(candidate, run)} failed: {run['error']}")
         return run
     finally:
         gc.collect()  # one run's model and data must not stand beside the next one's
     score, spent = result["val"]["score"], time.perf_counter() - started
-    say(f"{_called(candidate, run)}: validation score {score:.3f} in epoch {result['best_epoch']}, {spent:.0f} s")
+    say(f"{called(candidate, run)}: validation score {score:.3f} in epoch {result['best_epoch']}, {spent:.0f} s")
     return run | {key: result[key] for key in ("best_epoch", "seconds", "data_of")} | {"split": _split(result)}
-
-
-def _called(candidate: Candidate, run: Mapping[str, Any]) -> str:
-    return f"{candidate.called}, seed {run['seed']}" + (f", fold {run['fold']}" if "fold" in run else "")
 
 
 def _split(result: Mapping[str, Any]) -> str:
     return "test" if "test" in result else "val"
 
 
-def reason(error: BaseException) -> str:
-    """One sentence; of an error that is not ours its kind too, and its traceback on standard error."""
-    if isinstance(error, AffectzooError):
-        return str(error)
-    traceback.print_exception(error)
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
+def _component(plan: Plan, candidate: Candidate) -> dict[str, Any]:
+    """The fusion of a row and its options."""
+    if candidate.kind == "alone":
+        return {}
+    own = plan.fusions[candidate.name]
+    return {"fusion": own.name, "options": dict(own.config)}
+
+
+def _for_all(text: str) -> str:
+    """What `train` says of one run, as advice for a comparison, where names are not the user's to choose."""
+    return text.replace("start a new run under another name", "choose another --out").replace(
+        "start another run (name=...)", "choose another --out"
+    )
 
 
 def _same_runs(before: dict[str, Any], now: dict[str, Any]) -> bool:
@@ -150,54 +161,7 @@ def _same_runs(before: dict[str, Any], now: dict[str, Any]) -> bool:
     def known(summary: dict[str, Any]) -> Any:
         keys = ("run", "error", "best_epoch", "seconds", "data_of")
         rows = [[row["name"], [{key: run.get(key) for key in keys} for run in row["runs"]]] for row in summary["rows"]]
-        return json.loads(json.dumps(without_nan([rows, summary.get("baseline"), summary["versions"]])))
+        told = [summary.get(key) for key in ("baseline", "versions", "conditions")]
+        return json.loads(json.dumps(without_nan([rows, *told])))
 
     return known(before) == known(now)
-
-
-def _measured(plan: Plan, summary: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-    """The summary with everything that is measured on runs that have ended."""
-    accelerator = accelerator_for(plan.experiment.model_copy(update={"precision": "no", "tracker": None}), plan.folder)
-    answers: dict[tuple[Candidate, int], Answers] = {}
-    models: dict[str, AffectModel] = {}
-    settings, targets = plan.experiment.train, plan.experiment.model.targets
-    for candidate, row in zip(plan.candidates, summary["rows"], strict=True):
-        parts: dict[int, list[Answers]] = {}
-        for run, fold in zip(row["runs"], plan.folds * len(plan.seeds), strict=True):
-            if "error" in run:
-                continue
-            try:
-                loaded = load_model(plan.folder / run["run"])
-                data = plan.run(candidate, run["seed"], fold).data
-                predicted = predict_part(
-                    loaded, data, run["split"], accelerator, batch_size=settings.batch_size, workers=settings.workers
-                )
-            except (Exception, SystemExit) as error:
-                run["error"] = reason(error)
-                say(f"{_called(candidate, run)} failed: {run['error']}")
-                continue
-            own = answers_in(predicted, loaded.model.head.pool)
-            run["metrics"] = metrics_of(own, targets)
-            parts.setdefault(run["seed"], []).append(own)
-            models.setdefault(candidate.key, loaded.model)
-            summary["split"] = run["split"]
-        # A seed without one of its folds has not answered for everybody.
-        answers |= {(candidate, seed): joined(own) for seed, own in parts.items() if len(own) == len(plan.folds)}
-    summary["subjects"] = len(set(next(iter(answers.values())).subjects)) if answers else None
-    times = milliseconds_per_step(models, settings.batch_size, accelerator.device)
-    for candidate, row in zip(plan.candidates, summary["rows"], strict=True):
-        found = [metrics_of(answers[candidate, seed], targets) for seed in plan.seeds if (candidate, seed) in answers]
-        row["error"] = next((run["error"] for run in row["runs"] if "error" in run), "")
-        row["metrics"] = {name: spread([own[name] for own in found]) for name in found[0]} if found else None
-        row["parameters"] = parameters_of(models[candidate.key]) if candidate.key in models else None
-        timed = times.get(candidate.key)
-        if isinstance(timed, Exception):
-            say(f"{candidate.called} could not be timed: {reason(timed)}")
-        row["ms_per_step"] = timed if isinstance(timed, float) else None
-        pairs = [
-            (answers[candidate, seed], answers[plan.baseline, seed])
-            for seed in plan.seeds
-            if (candidate, seed) in answers and (plan.baseline, seed) in answers
-        ]
-        row["difference"] = difference(pairs, targets) if pairs and candidate != plan.baseline else None
-    return summary | {"level": LEVEL, "draws": DRAWS, "device": str(accelerator.device)}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from affectzoo.config import ComponentConfig, ExperimentConfig
+from affectzoo.bench.conditions import Condition
+from affectzoo.bench.rows import Candidate, components, every_fusion, rows_of
+from affectzoo.config import ComponentConfig, DataConfig, ExperimentConfig
 from affectzoo.data.folds import FoldConfig, fold_count, fold_of
 from affectzoo.errors import ConfigError
 from affectzoo.hub.resolve import resolve
 from affectzoo.model.affect_model import AffectModel
-from affectzoo.registry import registry
-from affectzoo.train.experiment import apply_override
 from affectzoo.train.loop import check
 from affectzoo.train.report.fold_runs import with_fold, without_fold
 from affectzoo.train.report.protocol import subjects_of_clips
@@ -25,26 +25,6 @@ from affectzoo.train.watch.watch import accelerator_for
 _BASELINE = "concat"
 #: Parts that every run trains from the beginning, whatever `init` holds of them.
 _NEW = ("fusion", "temporals", "head")
-#: What an override of one fusion's own options begins with: `fusions.leader-follower.leader=gaze`.
-OPTIONS = "fusions."
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What one row is about: a fusion, or one modality `alone` without any."""
-
-    kind: Literal["fusion", "alone"]
-    name: str
-
-    @property
-    def key(self) -> str:
-        """Where its runs are; no two have the same."""
-        return f"{self.kind}/{self.name}"
-
-    @property
-    def called(self) -> str:
-        """For people: `concat`, or `visual alone`."""
-        return self.name if self.kind == "fusion" else f"{self.name} alone"
 
 
 @dataclass(frozen=True)
@@ -56,9 +36,10 @@ class Plan:
         candidates: the rows: fusions first, then each modality alone.
         seeds: of every row.
         baseline: the fusion that the others are compared with.
-        fusions: name -> the component of that row.
+        fusions: row -> its component.
         folds: how subjects are divided, once for each fold; `(None,)` takes the splits of the data.
-        held: names of the tensors of `init`; empty where there is none.
+        conditions: name -> a test split that every model is scored on besides.
+        held: names of the tensors of `init`; empty where there is none, or where it gives backbones alone.
     """
 
     experiment: ExperimentConfig
@@ -67,6 +48,7 @@ class Plan:
     baseline: Candidate
     fusions: Mapping[str, ComponentConfig]
     folds: tuple[FoldConfig | None, ...] = (None,)
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
     held: tuple[str, ...] = ()
 
     @property
@@ -78,20 +60,27 @@ class Plan:
         """The folder of one run."""
         return run_folder(self.experiment.model_copy(update={"name": _name(candidate, fold), "seed": seed}))
 
+    def data(self, fold: FoldConfig | None = None, condition: str | None = None) -> DataConfig:
+        """What a run is trained on, or what its model is scored on under a condition."""
+        data = self.experiment.data if condition is None else self.conditions[condition].data
+        return data if fold is None else with_fold(data, fold)
+
     def run(self, candidate: Candidate, seed: int, fold: FoldConfig | None = None) -> ExperimentConfig:
         """The experiment of one run. Its backbones come from `init`, where there is one; everything else starts anew.
 
         Raises:
             AffectzooError: with `init`, a part of its model that cannot be built.
         """
-        model = self.experiment.model
+        model, init = self.experiment.model, self.experiment.init
         if candidate.kind == "alone":
             changes: dict[str, Any] = {"streams": {candidate.name: model.streams[candidate.name]}, "fusion": None}
         else:
             changes = {"fusion": self.fusions[candidate.name]}
-        model, data = model.model_copy(update=changes), self.experiment.data
-        changes = {"name": _name(candidate, fold), "seed": seed, "model": model}
-        experiment = self.experiment.model_copy(update={**changes, "data": data if fold is None else with_fold(data, fold)})
+        model = model.model_copy(update=changes)
+        if isinstance(init, Mapping):
+            init = {name: source for name, source in init.items() if name in model.streams} or None
+        changes = {"name": _name(candidate, fold), "seed": seed, "model": model, "init": init, "data": self.data(fold)}
+        experiment = self.experiment.model_copy(update=changes)
         if not self.held:
             return experiment
         gone = [f"backbones.{name}" for name in self.experiment.model.streams if name not in model.streams]
@@ -112,16 +101,18 @@ def plan_of(
     options: Sequence[str] = (),
     seeds: Sequence[int] = (0, 1, 2),
     folds: int | Literal["loso"] | None = None,
+    conditions: Mapping[str, Condition] | None = None,
     say: Callable[[str], None] = print,
 ) -> Plan:
     """A comparison of fusions in the place of the experiment's own; that one keeps its config.
 
     Args:
         experiment: what all rows share (`affectzoo.bench.source.experiment_of`).
-        fusions: registry names; None takes every one that is registered.
-        options: `fusions.name.key=value`, of one fusion.
+        fusions: registry names, or `row=name` for a fusion under another name; None takes every one that is registered.
+        options: `fusions.row.key=value`, of one row.
         seeds: of every row.
         folds: cross-validate by subject; of `data.config.fold` its `seed` and `val` count. None takes the splits of the data.
+        conditions: name -> what is scored besides (`affectzoo.bench.conditions.conditions_of`).
         say: told of what the differences are to where `concat` takes no part, and of families, which name no one fusion.
 
     Raises:
@@ -133,46 +124,28 @@ def plan_of(
     streams = list(experiment.model.streams)
     if len(streams) < 2:
         raise ConfigError(f"a fusion needs two modalities at least; here is {streams[0]} alone")
-    names = list(fusions) if fusions is not None else _registered(say)
-    for what, given in (("fusion", names), ("seed", [str(seed) for seed in seeds])):
+    names = rows_of(fusions) if fusions is not None else {name: name for name in every_fusion(say)}
+    for what, given in (("fusion", names), ("seed", seeds)):
         if not given:
             raise ConfigError(f"there is no {what} to compare; name at least one")
-        twice = [value for value in given if given.count(value) > 1]
-        if twice:
-            raise ConfigError(f"the {what} {twice[0]} is given twice; give it once")
-    if fusions is not None:
-        for name in names:
-            registry().find("fusion", name)
-    first = _BASELINE if _BASELINE in names else names[0]
+    twice = [seed for seed in seeds if list(seeds).count(seed) > 1]
+    if twice:
+        raise ConfigError(f"the seed {twice[0]} is given twice; give it once")
+    first = _BASELINE if _BASELINE in names else next(iter(names))
     if first != _BASELINE:
         say(f"{_BASELINE} takes no part: differences are to {first}, the first that is named")
     held: tuple[str, ...] = ()
-    if experiment.init is not None:
+    if isinstance(experiment.init, str):
         held = tuple(AffectModel.from_folder(resolve(experiment.init).folder).state_dict())
     fused = [Candidate("fusion", name) for name in names]
     alone = [Candidate("alone", name) for name in streams]
-    components = _components(experiment, names, options)
-    plan = Plan(experiment, (*fused, *alone), tuple(seeds), Candidate("fusion", first), components, held=held)
+    parts = components(experiment.model.fusion, names, options)
+    plan = Plan(experiment, (*fused, *alone), tuple(seeds), Candidate("fusion", first), parts, held=held)
+    plan = replace(plan, conditions=dict(conditions or {}))
     if folds is not None:
         plan = _divided(plan, folds)
     check(plan.run(alone[0], plan.seeds[0], plan.folds[0]))  # what is wrong for every row is no row's fault
     return plan
-
-
-def _components(experiment: ExperimentConfig, names: Sequence[str], options: Sequence[str]) -> dict[str, ComponentConfig]:
-    """Each fusion with its options: those that the experiment has for its own, and those that are given here."""
-    own = experiment.model.fusion
-    found = {name: own.to_json() if own is not None and own.name == name else {"name": name, "config": {}} for name in names}
-    for option in options:
-        # A name may have a dot in it, and be the beginning of another.
-        meant = [name for name in names if option.startswith(f"{OPTIONS}{name}.")]
-        if not meant:
-            raise ConfigError(
-                f"{option} is an option of no fusion that takes part; say {OPTIONS}NAME.key=value of {', '.join(names)}"
-            )
-        name = max(meant, key=len)
-        found[name] = apply_override(found[name], f"config.{option.removeprefix(f'{OPTIONS}{name}.')}")
-    return {name: ComponentConfig.parse(given, where=f"{OPTIONS}{name}") for name, given in found.items()}
 
 
 def _divided(plan: Plan, folds: int | Literal["loso"]) -> Plan:
@@ -180,15 +153,9 @@ def _divided(plan: Plan, folds: int | Literal["loso"]) -> Plan:
     given = fold_of(plan.experiment.data.config.get("fold"))  # pyright: ignore[reportArgumentType]
     fold = FoldConfig.parse({**(given.to_json() if given else {}), "folds": folds, "number": 0}, where="--folds")
     experiment = plan.experiment.model_copy(update={"data": without_fold(plan.experiment.data)})
+    conditions = {name: replace(own, data=without_fold(own.data)) for name, own in plan.conditions.items()}
     accelerator = accelerator_for(experiment.model_copy(update={"tracker": None}), plan.folder)
     config = AffectModel(plan.run(plan.candidates[-1], plan.seeds[0]).model).config  # people are the same in every row
     count = fold_count(subjects_of_clips(experiment.data, config, fold, accelerator), folds)
     numbered = tuple(fold.model_copy(update={"number": number}) for number in range(count))
-    return replace(plan, experiment=experiment, folds=numbered)
-
-
-def _registered(say: Callable[[str], None]) -> list[str]:
-    names = registry().names("fusion")
-    for family in [name for name in names if name.endswith("/")]:
-        say(f"{family} is a family of fusions: name those of it that should take part")
-    return [name for name in names if not name.endswith("/")]
+    return replace(plan, experiment=experiment, conditions=conditions, folds=numbered)

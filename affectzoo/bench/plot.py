@@ -11,12 +11,14 @@ from affectzoo.files import replacing
 #: Of Okabe and Ito's colours: blue for fusions, vermilion for the baseline; grey for a modality alone.
 _FUSION, _BASELINE, _ALONE = "#0072B2", "#D55E00", "#999999"
 _INK, _LEADER = "#222222", "#C9C9C9"
+#: Of the conditions in their order; the test split as it is has discs.
+_MARKERS = "s^Dv<>pP*X"
 #: Height of a name, as a share of the panel's.
 _LINE = 0.058
 
 
 def plot_bench(summary: dict[str, Any], path: Path) -> Path | None:
-    """Write a PNG: mean score with its sd over seeds, against milliseconds of a training step.
+    """Write a PNG: mean score with its sd over seeds, against milliseconds of a training step; hollow under conditions.
 
     Returns:
         `path`; None where no row has both numbers.
@@ -31,10 +33,10 @@ def plot_bench(summary: dict[str, Any], path: Path) -> Path | None:
     figure = Figure(figsize=(8.4, 4.8), facecolor="white")
     panel = figure.add_axes((0.085, 0.12, 0.6, 0.78))
     for row in rows:
-        colour = _ALONE if row["kind"] == "alone" else _BASELINE if row["name"] == summary["baseline"] else _FUSION
-        panel.errorbar(
-            row["ms_per_step"], _score(row), yerr=row["metrics"]["score"]["sd"] or 0.0, fmt="o", color=colour, capsize=3
-        )
+        colour, sd = _colour(row, summary["baseline"]), row["metrics"]["score"]["sd"] or 0.0
+        panel.errorbar(row["ms_per_step"], _score(row), yerr=sd, fmt="o", color=colour, capsize=3)
+    for number, name in enumerate(summary["conditions"]):
+        _draw_condition(panel, rows, name, _MARKERS[number % len(_MARKERS)], summary["baseline"])
     costs = [row["ms_per_step"] for row in rows]
     if max(costs) > 10 * min(costs):  # or all but the slowest would stand on one another
         panel.set_xscale("log")
@@ -64,11 +66,27 @@ def plot_bench(summary: dict[str, Any], path: Path) -> Path | None:
     panel.set_ylabel(f"{summary['split']} {', '.join(names)}{': mean' if len(names) > 1 else ''}{bars}")
     title = f"{summary['source']}, seeds {', '.join(map(str, summary['seeds']))}"
     panel.set_title(title, loc="left", fontsize=10, color=_INK, parse_math=False)
+    if summary["conditions"]:
+        panel.legend(loc="lower left", bbox_to_anchor=(1.02, -0.13), fontsize=8, frameon=False, ncols=2)
     for side in ("top", "right"):
         panel.spines[side].set_visible(False)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150)
     return path
+
+
+def _draw_condition(panel: Any, rows: list[dict[str, Any]], name: str, marker: str, baseline: str) -> None:
+    """Hollow points at the cost of their rows, and an entry of the legend."""
+    panel.scatter([], [], marker=marker, facecolors="none", edgecolors=_INK, label=name)
+    for row in rows:
+        found = row["conditions"][name]["metrics"]
+        if found is not None and found["score"]["mean"] is not None:
+            colour = _colour(row, baseline)
+            panel.scatter(row["ms_per_step"], found["score"]["mean"], marker=marker, facecolors="none", edgecolors=colour)
+
+
+def _colour(row: dict[str, Any], baseline: str) -> str:
+    return _ALONE if row["kind"] == "alone" else _BASELINE if row["name"] == baseline else _FUSION
 
 
 def _score(row: dict[str, Any]) -> float:

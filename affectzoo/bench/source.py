@@ -12,12 +12,14 @@ from affectzoo.errors import ConfigError
 from affectzoo.hub.resolve import resolve
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.train.experiment import apply_override, read_experiment
-from affectzoo.train.extract import encoders_of_model, extract
+from affectzoo.train.extract import Encoders, encoders_of_experiment, encoders_of_model, extract
 from affectzoo.train.splits import dataset_of, read_data
-from affectzoo.train.start import config_of
+from affectzoo.train.start import backbones_anew, begins, config_of
 
 #: The dataset that is compared on where none is named, how much of it, and the model whose backbones encode it.
 RENDERED, BUNDLED = "rendered", "jca-rendered"
+#: The dataset that reads a folder of features.
+FEATURES = "features"
 _RENDERED_DATA: dict[str, Any] = {
     "identities": {"train": 96, "val": 16, "test": 32},
     "clips_per_identity": 2,
@@ -30,16 +32,24 @@ _DECIDED = {"model.fusion": "--fusions", "seed": "--seeds", "output": "--out", "
 
 
 def experiment_of(
-    source: str, overrides: Sequence[str], output: Path, *, epochs: int | None = None, say: Callable[[str], None] = print
+    source: str,
+    overrides: Sequence[str],
+    output: Path,
+    *,
+    epochs: int | None = None,
+    divided: bool = False,
+    say: Callable[[str], None] = print,
 ) -> ExperimentConfig:
     """The experiment that all rows share; its fusion is a place to be filled.
 
     Args:
         source: an experiment file, a folder that `affectzoo features` wrote, or a dataset by name, whose features are then
-            extracted into `output/features` with the backbones of `init`.
+            extracted into `output/features` with the backbones of `init`; so are those of an experiment whose `init` names a
+            model for every modality and whose backbones are frozen.
         overrides: `dotted.key=value` of the experiment; of a dataset by name those of `data` are its own.
         output: where everything is written.
         epochs: instead of `train.epochs`.
+        divided: whether folds are to be made, which features have none of: an experiment then keeps its own data.
         say: takes one line for the user.
 
     Raises:
@@ -54,7 +64,26 @@ def experiment_of(
             raise ConfigError(f"{key} differs from row to row, or is set for all: leave {override} out and use {option}{own}")
     overrides = [*overrides, *([] if epochs is None else [f"train.epochs={epochs}"])]
     # Not an override: a folder may be called 2026, which YAML takes for a number.
-    return _read(source, overrides, output, say).model_copy(update={"output": str(output)})
+    experiment = _read(source, overrides, output, say).model_copy(update={"output": str(output)})
+    if divided or not _encoded_once(experiment):
+        return experiment
+    encoders, whose = encoders_of_experiment(experiment, say=say), " and ".join(experiment.init_models)
+    return experiment.model_copy(update={"data": _extracted(experiment.data, encoders, whose, output / "features", say)})
+
+
+def _encoded_once(experiment: ExperimentConfig) -> bool:
+    """Whether `init` by modality gives every backbone and training leaves backbones and what they are fed as they are."""
+    settings = experiment.train
+    raw = settings.augment.asked() or settings.mixup or settings.distil is not None or experiment.data.name == FEATURES
+    frozen = all(begins(f"backbones.{name}", settings.freeze) for name in experiment.model.streams)
+    return isinstance(experiment.init, dict) and frozen and not raw and not backbones_anew(experiment)
+
+
+def _extracted(data: DataConfig, encoders: Encoders, whose: str, folder: Path, say: Callable[[str], None]) -> DataConfig:
+    """The features of a dataset; what is there already stays."""
+    say(f"features of {data.name} from the backbones of {whose}: {folder}")
+    extract(data, encoders, folder, say=say)
+    return DataConfig(name=FEATURES, config={"folder": str(folder)})
 
 
 def _read(source: str, overrides: Sequence[str], output: Path, say: Callable[[str], None]) -> ExperimentConfig:
@@ -87,8 +116,7 @@ def _encoded(source: str, overrides: Sequence[str], init: str | None, folder: Pa
     data = DataConfig.parse(whole, where=source)
     encoders = encoders_of_model(init)
     dataset_of(data, encoders.config)
-    say(f"features of {data.name} from the backbones of {init}: {folder}")
-    extract(data, encoders, folder, say=say)
+    _extracted(data, encoders, init, folder, say)
     return folder
 
 
@@ -106,7 +134,7 @@ def _on_store(folder: Path, overrides: Sequence[str]) -> ExperimentConfig:
     whole: dict[str, Any] = {
         "name": "bench",
         "model": model,
-        "data": {"name": "features", "config": {"folder": str(folder)}},
+        "data": {"name": FEATURES, "config": {"folder": str(folder)}},
         "train": dict(_TRAIN),
     }
     for override in overrides:

@@ -21,25 +21,28 @@ def columns_of(summary: dict[str, Any], *, short: bool = False) -> tuple[list[st
 
     Args:
         summary: of `bench_fusions`.
-        short: leave out single targets and errors.
+        short: leave out single targets and errors. Of conditions there is the mean of the targets alone.
     """
     metrics = metrics_in(summary)
     metrics = metrics[-1:] if short else metrics
     failed = not short and any(row["error"] for row in summary["rows"])
+    conditions, less, interval = list(summary["conditions"]), f"- {summary['baseline']}", f"{summary['level']:.0%} interval"
     header = [
         "fusion",
         *(name if name != "score" else "mean" for name in metrics),
-        f"- {summary['baseline']}",
-        f"{summary['level']:.0%} interval",
+        less,
+        interval,
+        *(cell for name in conditions for cell in (name, f"{name} {less}", interval)),
         "parameters",
         "ms/step",
         *(["error"] if failed else []),
     ]
     rows = []
     for row in summary["rows"]:
-        found, gain, count, time = row["metrics"], row["difference"], row["parameters"], row["ms_per_step"]
-        cells = [label_of(row), *(_NOTHING if found is None else with_sd(found[name]) for name in metrics)]
-        cells += [_NOTHING, _NOTHING] if gain is None else [with_sd(gain, sign=True), _interval(gain)]
+        found, count, time = row["metrics"], row["parameters"], row["ms_per_step"]
+        cells = [label_of(row), *(_NOTHING if found is None else with_sd(found[name]) for name in metrics), *_gain(row)]
+        for own in (row["conditions"][name] for name in conditions):
+            cells += [_NOTHING if own["metrics"] is None else with_sd(own["metrics"]["score"]), *_gain(own)]
         cells += [_NOTHING if count is None else f"{count['fusion']:,}", _NOTHING if time is None else f"{time:.2f}"]
         rows.append(cells + ([failure_of(row, summary)] if failed else []))
     return header, rows
@@ -86,6 +89,7 @@ def reading(summary: dict[str, Any]) -> str:
             f"There is no test split with labels: scored on the validation split ({summary['subjects']} subjects), on which "
             "the best epoch was chosen too, so these numbers flatter."
         )
+    said += [*_conditions(summary), *_options(summary)]
     names = [name for name in metrics_in(summary) if name != "score"]
     if len(names) > 1:
         said.append(f"The mean is of {', '.join(names)}; parameters are those of the fusion.")
@@ -103,6 +107,33 @@ def reading(summary: dict[str, Any]) -> str:
     return " ".join(said)
 
 
+def _conditions(summary: dict[str, Any]) -> list[str]:
+    """Under which conditions the test split was read, and how often that was."""
+    said = [f"{name}: {', '.join(own['options'])}" for name, own in summary["conditions"].items()]
+    found = []
+    if said:
+        found.append(f"Conditions are other options of the same test split, for the same models ({'; '.join(said)}).")
+    looks = len(summary["looked_at"])
+    if looks > 1 and summary.get("split") == "test":
+        found.append(
+            f"The test split was read {looks} times, as it is and under each condition that was ever asked for in this folder: "
+            f"{looks} looks at the same people."
+        )
+    return found
+
+
+def _options(summary: dict[str, Any]) -> list[str]:
+    """What a row's fusion is where its name does not say it, and its options."""
+    found = []
+    for row in summary["rows"]:
+        options = ", ".join(f"{key}={value}" for key, value in row.get("options", {}).items())
+        if row.get("fusion", row["name"]) != row["name"]:
+            found.append(f"{row['name']} is {row['fusion']}{' with ' if options else ''}{options}.")
+        elif options:
+            found.append(f"{row['name']} has {options}.")
+    return found
+
+
 def to_markdown(summary: dict[str, Any]) -> str:
     """Table and how to read it."""
     header, rows = columns_of(summary)
@@ -113,16 +144,23 @@ def to_csv(summary: dict[str, Any]) -> str:
     """A line for each row, numbers in full; empty where there is none."""
     file = io.StringIO()
     metrics = next((list(row["metrics"]) for row in summary["rows"] if row["metrics"]), [])
+    # The test split as it is has no name before its columns.
+    under = {"": "", **{name: f"{name}:" for name in summary["conditions"]}}
     header = ["kind", "name", "seeds"]
-    header += [f"{name}.{part}" for name in (*metrics, "difference") for part in ("mean", "sd")]
-    header += ["difference.low", "difference.high", "baseline", "fusion_parameters", "trained_parameters", "ms_per_step"]
+    for prefix in under.values():
+        header += [f"{prefix}{name}.{part}" for name in (*metrics, "difference") for part in ("mean", "sd")]
+        header += [f"{prefix}difference.low", f"{prefix}difference.high"]
+    header += ["baseline", "fusion_parameters", "trained_parameters", "ms_per_step", "split", "error"]
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*header, "split", "error"])
+    writer.writerow(header)
     for row in summary["rows"]:
-        found, gain, count = row["metrics"] or {}, row["difference"] or {}, row["parameters"] or {}
-        cells = [row["kind"], row["name"], found["score"]["seeds"] if found else 0]
-        cells += [found.get(name, {}).get(part) for name in metrics for part in ("mean", "sd")]
-        cells += [gain.get(part) for part in ("mean", "sd", "low", "high")]
+        count = row["parameters"] or {}
+        cells = [row["kind"], row["name"], row["metrics"]["score"]["seeds"] if row["metrics"] else 0]
+        for name in under:
+            own = row["conditions"][name] if name else row
+            found, gain = own["metrics"] or {}, own["difference"] or {}
+            cells += [found.get(metric, {}).get(part) for metric in metrics for part in ("mean", "sd")]
+            cells += [gain.get(part) for part in ("mean", "sd", "low", "high")]
         cells += [summary["baseline"], count.get("fusion"), count.get("trained"), row["ms_per_step"]]
         writer.writerow([*cells, summary.get("split"), failure_of(row, summary)])
     return file.getvalue()
@@ -134,6 +172,11 @@ def with_sd(found: dict[str, Any], *, sign: bool = False) -> str:
         return "not defined"
     text = f"{found['mean']:{'+' if sign else ''}.3f}"
     return text if found["sd"] is None else f"{text} ({found['sd']:.3f})"
+
+
+def _gain(found: dict[str, Any]) -> list[str]:
+    gain = found["difference"]
+    return [_NOTHING, _NOTHING] if gain is None else [with_sd(gain, sign=True), _interval(gain)]
 
 
 def _interval(gain: dict[str, Any]) -> str:

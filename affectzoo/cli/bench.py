@@ -22,28 +22,30 @@ def bench_fusion(
     folds: str | None,
     folder: Path,
     epochs: int | None,
+    also: Sequence[str] = (),
 ) -> bool:
     """Train what has not ended, print the table, write the files; returns whether no row failed."""
     names = None if fusions is None else [name.strip() for name in fusions.split(",") if name.strip()]
     numbers, divided = parse_seeds(seeds), parse_folds(folds)
 
+    from affectzoo.bench.conditions import conditions_of, parse_also
     from affectzoo.bench.fusion import SUMMARY, bench_fusions
-    from affectzoo.bench.plan import OPTIONS, plan_of
+    from affectzoo.bench.plan import plan_of
     from affectzoo.bench.plot import plot_bench
+    from affectzoo.bench.rows import OPTIONS, rows_of
     from affectzoo.bench.source import experiment_of
     from affectzoo.bench.table import failure_of, label_of, reading, to_csv, to_markdown
     from affectzoo.files import write_text
     from affectzoo.train.state import StoppedError
 
+    changed = parse_also(also)
     if names is not None:
-        from affectzoo.registry import registry
-
-        for name in names:  # before anything is encoded
-            registry().find("fusion", name)
+        rows_of(names)  # what is wrong is said before anything is encoded
     options = [override for override in overrides if override.startswith(OPTIONS)]
     shared = [override for override in overrides if override not in options]
-    experiment = experiment_of(source, shared, folder, epochs=epochs, say=remark)
-    plan = plan_of(experiment, fusions=names, options=options, seeds=numbers, folds=divided, say=remark)
+    experiment = experiment_of(source, shared, folder, epochs=epochs, divided=divided is not None, say=remark)
+    conditions = conditions_of(changed, experiment, say=remark)
+    plan = plan_of(experiment, fusions=names, options=options, seeds=numbers, folds=divided, conditions=conditions, say=remark)
     try:
         summary = bench_fusions(plan, say=remark)
     except StoppedError:

@@ -12,6 +12,9 @@ from affectzoo.cli.console import out, remark
 from affectzoo.cli.predict import make_folder
 from affectzoo.errors import ConfigError
 
+#: Overrides that are of an experiment, and of no dataset.
+_OF_EXPERIMENT = ("init=", "init.", "model.", "data.")
+
 
 def extract_features(
     data: str,
@@ -25,9 +28,17 @@ def extract_features(
     batch_size: int,
     workers: int,
 ) -> None:
-    """Extract, then print how much, how fast and how to train on it."""
-    if bool(backbones) == (model is not None):
-        raise ConfigError("features come from --backbone, given once or several times, or from --model; give one of the two")
+    """Extract, then print how much, how fast and how to train on it.
+
+    An experiment file needs neither backbones nor a model: then those that its `init` gives encode its data, and `overrides`
+    may change `init`, `model` and `data` besides the options of the dataset.
+    """
+    of_experiment = not backbones and model is None and Path(data).suffix in (".yaml", ".yml")
+    if bool(backbones) == (model is not None) and not of_experiment:
+        raise ConfigError(
+            "features come from --backbone, given once or several times, or from --model; give one of the two, or neither and "
+            "an experiment file whose init names models"
+        )
     names = None if targets is None else _names(targets)
     given = [_yaml(text, "--backbone") for text in backbones]
     for text, backbone in zip(backbones, given, strict=True):
@@ -35,14 +46,21 @@ def extract_features(
             raise ConfigError(f"--backbone {text!r} is neither a name nor a mapping with name and config")
     make_folder(folder)
 
-    from affectzoo.train.extract import encoders_of_backbones, encoders_of_model, extract
+    from affectzoo.train.experiment import read_experiment
+    from affectzoo.train.extract import encoders_of_backbones, encoders_of_experiment, encoders_of_model, extract
     from affectzoo.train.splits import read_data
 
-    dataset = read_data(data, overrides)
-    if model is not None:
-        encoders = encoders_of_model(model, seconds=seconds, targets=names)
+    if of_experiment:
+        own = [override if override.startswith(_OF_EXPERIMENT) else f"data.config.{override}" for override in overrides]
+        experiment = read_experiment(Path(data).expanduser(), own)
+        dataset = experiment.data
+        encoders = encoders_of_experiment(experiment, seconds=seconds, targets=names, say=remark)
     else:
-        encoders = encoders_of_backbones(given, seconds=seconds, targets=names)
+        dataset = read_data(data, overrides)
+        if model is not None:
+            encoders = encoders_of_model(model, seconds=seconds, targets=names)
+        else:
+            encoders = encoders_of_backbones(given, seconds=seconds, targets=names)
     done = extract(dataset, encoders, folder, batch_size=batch_size, workers=workers, say=remark)
     if done is None:
         return

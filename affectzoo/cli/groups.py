@@ -57,10 +57,20 @@ def bench_fusion_command(
         list[str] | None,
         typer.Argument(help="dotted.key=value of the experiment; init=MODEL: whose backbones; fusions.NAME.key=value: of one."),
     ] = None,
-    fusions: Annotated[str | None, typer.Option(help="Names, such as concat,mine; every registered one if left out.")] = None,
+    fusions: Annotated[
+        str | None,
+        typer.Option(help="Names, such as concat,mine,mine-2=mine (row=fusion); every registered one if left out."),
+    ] = None,
     seeds: Annotated[str, typer.Option(help="Of every fusion.")] = "0,1,2",
     folds: Annotated[
         str | None, typer.Option(help="Cross-validate by subject: how many folds, or loso; the dataset's splits if left out.")
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME:key=value[,key=value]: score every row also on the test split with other options of the dataset, "
+            "data.config.KEY=VALUE, or of features folder=OTHER; repeatable."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for runs and tables; another call goes on there.")] = Path("out/bench"),
     epochs: Annotated[int | None, typer.Option(min=1, help="Of every run, instead of the experiment's.")] = None,
@@ -68,5 +78,6 @@ def bench_fusion_command(
     """Train every fusion and each modality alone; scores, differences to concat, cost. Exit code 1: a row failed."""
     from affectzoo.cli.bench import bench_fusion
 
-    if not bench_fusion(data, overrides or [], fusions=fusions, seeds=seeds, folds=folds, folder=out, epochs=epochs):
+    given = overrides or []
+    if not bench_fusion(data, given, fusions=fusions, seeds=seeds, folds=folds, folder=out, epochs=epochs, also=also or ()):
         raise typer.Exit(1)

@@ -15,13 +15,13 @@ Level = Annotated[float, Field(ge=0)]
 
 #: Options that change face crops, and log-mel.
 FRAMES = ("flip", "crop", "brightness", "contrast", "saturation", "grey", "jitter", "frame_drop", "cutout")
-LOG_MEL = ("stretch", "pitch", "time_masks", "time_width", "frequency_masks", "frequency_width")
+LOG_MEL = ("stretch", "shift", "pitch", "time_masks", "time_width", "frequency_masks", "frequency_width")
 
 
 class AugmentConfig(StrictConfig):
     """Random changes to training windows; each is drawn once for a window of L sub-sequences and leaves its labels alone.
 
-    A value of 0 switches a change off. Those of log-mel act in this order: stretch and pitch together, gain, masks, noise.
+    A value of 0 switches a change off. Those of log-mel act in this order: stretch, shift, pitch (as one), gain, masks, noise.
 
     Attributes:
         flip: share of windows whose face crops are mirrored.
@@ -36,6 +36,7 @@ class AugmentConfig(StrictConfig):
             anywhere in the picture.
         stretch: log-mel plays `1 - x` to `1 + x` times as fast, all sub-sequences of the window as one time axis, about the
             middle of those that are there. What enters is silence, the floor of the input; labels stay where they are.
+        shift: log-mel moves along time by up to this share of the window, earlier or later; as for `stretch`.
         pitch: each band moves to `1 - x` to `1 + x` times its place on the mel axis, as of a speaker with another vocal
             tract (Jaitly and Hinton, 2013); the lowest band stays, and what enters at the top is the floor.
         time_masks, time_width: SpecAugment (Park et al., 2019, arXiv 1904.08779): so many stretches of the log-mel are
@@ -56,6 +57,7 @@ class AugmentConfig(StrictConfig):
     frame_drop: PartOf = 0.0
     cutout: PartOf = 0.0
     stretch: PartOf = 0.0
+    shift: PartOf = 0.0
     pitch: PartOf = 0.0
     time_masks: Count = 0
     time_width: PartOf = 0.0

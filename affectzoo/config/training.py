@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_validator
 
-from affectzoo.config.augment import AugmentConfig, PartOf, Share
+from affectzoo.config.augment import AugmentConfig, Level, PartOf, Share
 from affectzoo.config.base import StrictConfig
 from affectzoo.config.inputs import Positive
-from affectzoo.config.model import ModelConfig
+from affectzoo.config.model import Modality, ModelConfig
 
 
 class DataConfig(StrictConfig):
@@ -53,6 +53,8 @@ class TrainConfig(StrictConfig):
             with every range scaled to that of -1..1. Categorical targets take cross-entropy.
         ordinal_loss: of ordinal targets: `regress` takes `loss`, `thresholds` a logistic loss at every step between levels.
         class_balance: weigh classes by one over their frequency in the training split.
+        logit_adjustment: so many times the logarithm of each class's frequency in the training split is added to its logit
+            while training (Menon et al. 2021, arXiv 2007.07314); at 1 the model predicts as if all were equally frequent.
         weights: target -> weight of its loss; 1 where it is not named.
         weighting: `fixed`, or `uncertainty` (a learnt weight for each target besides).
         modality_dropout: share of training windows that lose one whole modality (multimodal models only).
@@ -73,7 +75,8 @@ class TrainConfig(StrictConfig):
             short groups repeat and long ones are spread over several epochs; windows without a valid label are left out.
         workers: processes that read data.
         patience: epochs without a better validation score before stopping; None runs all.
-        ema: decay of an exponential moving average of the weights, which is what is validated and saved; None keeps none.
+        ema: decay of an exponential moving average of the weights, which is what is validated and saved; None keeps none. It
+            begins lower, at `min(ema, (1 + n) / (10 + n))` after n steps, so that the first weights are soon forgotten.
         freeze: parts that are not trained, by the beginning of their names: `backbones.visual`, `fusion`.
         activation_checkpointing: backbones compute their activations again in the backward pass: less memory, more time.
         compile: run the model through `torch.compile`.
@@ -92,6 +95,7 @@ class TrainConfig(StrictConfig):
     loss: Literal["ccc", "mse", "l1", "smooth-l1"] = "ccc"
     ordinal_loss: Literal["regress", "thresholds"] = "regress"
     class_balance: bool = False
+    logit_adjustment: Level = 0.0
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     weighting: Literal["fixed", "uncertainty"] = "fixed"
     modality_dropout: Share = 0.0
@@ -118,6 +122,9 @@ class ExperimentConfig(StrictConfig):
 
     Attributes:
         init: weights to start from: a zoo name, `org/repo[@revision]` on the Hub or a folder; None starts from random ones.
+            Or modality -> such a model, whose stream of that name gives its backbone: component, input and weights. Temporal
+            encoders, fusion, head and the streams of other modalities then start anew. In an experiment file `model.streams`
+            may leave such a stream out, or its backbone and input; null takes a modality out of the mapping.
         new_parts: parts that start from random weights all the same, by the beginning of their names: `head`. Without it
             every tensor of `init` must fit.
         model: may be left out where `init` is given: then it is the model's of that name.
@@ -130,7 +137,7 @@ class ExperimentConfig(StrictConfig):
     name: str
     output: str = "runs"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    init: str | None = None
+    init: str | dict[Modality, str] | None = None
     new_parts: tuple[str, ...] = ()
     model: ModelConfig
     data: DataConfig
@@ -138,3 +145,20 @@ class ExperimentConfig(StrictConfig):
     train: TrainConfig = TrainConfig()
     precision: Literal["no", "bf16", "fp16"] = "no"
     tracker: Literal["tensorboard", "trackio", "wandb"] | None = None
+
+    @field_validator("init", mode="before")
+    @classmethod
+    def _one_or_by_modality(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            value = {name: model for name, model in value.items() if model is not None}
+        names = list(value.values()) if isinstance(value, dict) else [value]
+        if value is not None and not (names and all(isinstance(name, str) and name for name in names)):
+            raise ValueError("a model is meant (a zoo name, org/repo or a folder), or a mapping from modality to one")
+        return value
+
+    @property
+    def init_models(self) -> tuple[str, ...]:
+        """The models that `init` names, each once."""
+        if self.init is None:
+            return ()
+        return (self.init,) if isinstance(self.init, str) else tuple(dict.fromkeys(self.init.values()))

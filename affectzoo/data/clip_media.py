@@ -30,6 +30,7 @@ from affectzoo.media.longest_face import Faces
 from affectzoo.media.pictures import read_picture
 from affectzoo.media.pipeline import MediaStream
 from affectzoo.model.build import create_detector
+from affectzoo.registry import Entry, registry
 
 SEVERAL_FACES = "several faces were seen: only the one seen longest is taken"
 #: What of a clip its prepared media depend on, besides the files themselves.
@@ -116,13 +117,13 @@ def generate(jobs: list[str], shared: str) -> Iterator[dict[str, Any]]:
     options = json.loads(shared)
     inputs = {name: TypeAdapter(StreamInput).validate_python(given) for name, given in options["inputs"].items()}
     called = options["detector"] if "visual" in inputs else None
-    detector = None if called is None else create_detector(called.removeprefix(_AUTO))
     for job in map(json.loads, jobs):
         clip = Clip(subject="", **{name: job[name] for name in _PLACE})
         crops = clip.frames is not None and clip.cropped
         as_they_are = crops and called is not None and called.startswith(_AUTO)
+        detector = None if called is None or as_they_are else _detector(called.removeprefix(_AUTO))
         try:
-            media = prepare(clip, inputs, options["seconds"], None if as_they_are else detector)
+            media = prepare(clip, inputs, options["seconds"], detector)
         except MediaError as error:
             media = PreparedMedia(*_nothing(inputs, 0), np.nan, np.zeros(0), [str(error)])
         row = {"clip_id": clip.clip_id, "steps": 0, "fps": media.fps, "notes": json.dumps(media.notes)}
@@ -131,6 +132,18 @@ def generate(jobs: list[str], shared: str) -> Iterator[dict[str, Any]]:
             row |= {f"input.{modality}": array.tobytes(), f"present.{modality}": media.present[modality].tobytes()}
             row["steps"] = len(array)
         yield row
+
+
+#: Name -> the entry of the registry and what it made: a script may register another one under the name.
+_made: dict[str, tuple[Entry, Detector]] = {}
+
+
+def _detector(name: str) -> Detector:
+    """Made once in a process: `generate` is called anew for each job, and making takes longer than looking at a picture."""
+    entry = registry().find("detector", name)
+    if name not in _made or _made[name][0] is not entry:
+        _made[name] = entry, create_detector(name)
+    return _made[name][1]
 
 
 def prepare(clip: Clip, wanted: dict[str, StreamInput], seconds: float, detector: Detector | None) -> PreparedMedia:
@@ -155,8 +168,8 @@ def prepare(clip: Clip, wanted: dict[str, StreamInput], seconds: float, detector
     start_s, end_s = clip.start_s or 0.0, clip.end_s
     if not 0 <= start_s < np.inf or (end_s is not None and not end_s > start_s):
         raise MediaError(f"{clip.clip_id}: a part from {start_s} to {end_s} s cannot be; correct its start and end")
-    if clip.frames is not None and not Path(clip.frames).is_dir():
-        return _prepare_image(Path(clip.frames), wanted, detector)
+    if clip.is_image:
+        return _prepare_image(Path(str(clip.frames)), wanted, detector)
     given = open_media(clip, hears=sound is not None)
     video, audio = given.visual.video, given.sound.audio
     if not ((frames and video) or (sound and audio)):

@@ -16,6 +16,8 @@ from affectzoo.data.schema import Clip
 
 #: Clips that are prepared, and lost by an interruption, together.
 CLIPS_PER_CHUNK = 32
+#: Of clips that are single images; a cache takes longer to open than many of them to read.
+IMAGES_PER_CHUNK = 1024
 _COLUMNS = ("clip_id", "subject", "split", "video", "audio", "frames", "cropped", "fps", "start_s", "end_s")
 
 
@@ -61,16 +63,17 @@ class CorpusMedia:
         self._chunks: list[list[int]] = []
         self._places: dict[int, tuple[int, int]] = {}
         self._ready: dict[int, Any] = {}
-        open_chunks: dict[str, int] = {}
+        open_chunks: dict[tuple[str, bool], int] = {}
         columns = table.select_columns([*_COLUMNS, "problem"])[:]
         for number, problem in enumerate(columns["problem"]):
             clip = Clip(**{name: columns[name][number] for name in _COLUMNS})
             if problem or not self.inputs or not (clip.video or clip.audio or clip.frames):
                 continue
             self._clips[number] = clip
-            chunk = open_chunks.get(clip.split)
-            if chunk is None or len(self._chunks[chunk]) == CLIPS_PER_CHUNK:
-                chunk = open_chunks[clip.split] = len(self._chunks)
+            kind = clip.split, clip.is_image
+            chunk = open_chunks.get(kind)
+            if chunk is None or len(self._chunks[chunk]) == (IMAGES_PER_CHUNK if kind[1] else CLIPS_PER_CHUNK):
+                chunk = open_chunks[kind] = len(self._chunks)
                 self._chunks.append([])
             self._places[number] = chunk, len(self._chunks[chunk])
             self._chunks[chunk].append(number)
@@ -118,6 +121,7 @@ class CorpusMedia:
                     num_proc=min(self._workers, len(numbers)) if self._workers > 1 else None,
                     split=NamedSplit("media"),  # only a name, which its progress bar shows
                     cache_dir=self._cache_dir,  # pyright: ignore[reportArgumentType]
-                    writer_batch_size=1,
+                    # Few rows of minutes of video fit into memory, and many of a picture each.
+                    writer_batch_size=64 if self._clips[numbers[0]].is_image else 1,
                 )
         return self._ready[chunk]

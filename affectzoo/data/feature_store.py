@@ -69,8 +69,10 @@ class StoreConfig(StrictConfig):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all of it."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of all of it but the temperatures of targets, which no feature depends on."""
+        whole = self.to_json()
+        whole["targets"] = _without_temperature(whole["targets"])
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
     def files(self, split: str) -> list[range]:
         """The numbers of the clips in each file of a split."""
@@ -254,13 +256,18 @@ def _asked(given: StoreConfig | ModelConfig, names: Iterable[str]) -> dict[str, 
 
 
 def _plain(whole: dict[str, Any]) -> dict[str, Any]:
-    """Ready to be compared: targets by name, and without the versions of plugins, in which a loaded model may differ too."""
+    """Ready to be compared: targets by name, and without what a loaded model may differ in: plugin versions, temperatures."""
     streams = {
         name: {**stream, "backbone": {part: value for part, value in stream["backbone"].items() if part != "version"}}
         for name, stream in whole["streams"].items()
     }
-    targets = {target["name"]: target for target in whole["targets"]}
+    targets = {target["name"]: target for target in _without_temperature(whole["targets"])}
     return {**whole, "streams": streams, "targets": list(targets), "target": targets}
+
+
+def _without_temperature(targets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of a head that was calibrated; labels and features know nothing of it."""
+    return [{key: value for key, value in target.items() if key != "temperature"} for target in targets]
 
 
 def _schema(store: StoreConfig) -> Any:

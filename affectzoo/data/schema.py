@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -99,6 +100,11 @@ class Clip:
     label_files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     problem: str = ""
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a single picture; else `frames` is a folder of them, or there is none."""
+        return self.frames is not None and not Path(self.frames).is_dir()
 
     def without(self, problem: str) -> Clip:
         """The clip as one that cannot be used, and why."""

@@ -110,18 +110,24 @@ class Run:
 
     def origins(self) -> tuple[list[Origin], bool]:
         """The models of the zoo or the Hub that it began from, through the author's own runs; whether one is not known."""
-        seen: set[Path] = set()
-        run = self
-        while run.experiment.init is not None:
-            folder = run.folder_named(run.experiment.init)
+        found: dict[str, Origin] = {}
+        unknown = self._gather(found, frozenset())
+        return list(found.values()), unknown
+
+    def _gather(self, found: dict[str, Origin], above: frozenset[Path]) -> bool:
+        """Add the origins by name; whether one is not known. `above` are folders of runs on the way here."""
+        unknown = False
+        for name in self.experiment.init_models:
+            folder = self.folder_named(name)
             if folder is None:
-                origin = origin_of(run.experiment.init)
-                return ([origin], False) if origin else ([], True)
-            if folder in seen or (before := find_run(folder)) is None:
-                return [], True
-            seen.add(folder)
-            run = before
-        return [], False
+                origin = origin_of(name)
+                found |= {origin.name: origin} if origin else {}
+                unknown |= origin is None
+            elif folder in above or (before := find_run(folder)) is None:
+                unknown = True
+            else:
+                unknown |= before._gather(found, above | {folder})
+        return unknown
 
     def folder_named(self, name: str) -> Path | None:
         """A folder by the name that the experiment has for it: as seen from here, or from where it was trained."""

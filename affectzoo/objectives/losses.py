@@ -87,6 +87,7 @@ class Objective(nn.Module):
             likelihoods (cross-entropy and thresholds).
         class_weights: categorical target -> weight of each class, `[C]`; the mean over steps is weighted by them.
         label_smoothing: share of every categorical label that is spread evenly over the classes (Szegedy et al. 2016).
+        offsets: categorical target -> what is added to the logit of each class, `[C]`, before the cross-entropy.
 
     Attributes:
         log_variance: `[targets]` parameter; None with fixed weighting. Processes add up its gradient like any other.
@@ -99,6 +100,7 @@ class Objective(nn.Module):
     scale: Tensor
     weights: Tensor
     class_weights: Tensor
+    offsets: Tensor
 
     def __init__(
         self,
@@ -110,6 +112,7 @@ class Objective(nn.Module):
         weighting: str = "fixed",
         class_weights: Mapping[str, Tensor] | None = None,
         label_smoothing: float = 0.0,
+        offsets: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         _check_choice("loss", loss, ("ccc", *STEP_LOSSES))
@@ -137,6 +140,9 @@ class Objective(nn.Module):
         for name, given in (class_weights or {}).items():
             checked = _checked_class_weights(name, given, targets)
             self.class_weights[self.columns[name]] = checked
+        self.register_buffer("offsets", torch.zeros(start), persistent=False)
+        for name, given in (offsets or {}).items():
+            self.offsets[self.columns[name]] = given.float()
         self.log_variance = nn.Parameter(torch.zeros(len(targets))) if weighting == "uncertainty" else None
         counted = [target for target, weight in zip(targets, self.weights.tolist(), strict=True) if weight > 0]
         self._concordant = [target.name for target in counted if self.losses[target.name] == "ccc"]
@@ -175,7 +181,7 @@ class Objective(nn.Module):
         columns, name = self.columns[target.name], self.losses[target.name]
         x, y = x[..., columns], y[..., columns]
         if name == "cross-entropy":
-            weights = self.class_weights[columns].to(x.dtype)
+            weights, x = self.class_weights[columns].to(x.dtype), x + self.offsets[columns].to(x.dtype)
             if self.label_smoothing:
                 y = torch.lerp(y, torch.full_like(y, 1 / y.shape[-1]), self.label_smoothing)
             entropy = functional.cross_entropy(x.movedim(-1, 1), y.movedim(-1, 1), weight=weights, reduction="none")
@@ -202,6 +208,12 @@ def balanced_weights(counts: Tensor) -> Tensor:
     counts = counts.double()
     present = counts > 0
     return torch.where(present, counts.sum() / (present.sum() * counts), 0.0).float()
+
+
+def log_frequencies(counts: Tensor) -> Tensor:
+    """Logarithm of the share of each class, `[C]` float32, of `counts` `[C]`; an absent class counts as half an example."""
+    held = counts.double().clamp_min(0.5)
+    return (held / held.sum()).log().float()
 
 
 def _loss_of(target: TargetConfig, loss: str, ordinal_loss: str) -> str:

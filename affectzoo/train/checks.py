@@ -53,6 +53,8 @@ def _check_training(settings: TrainConfig, model: ModelConfig, where: str) -> No
     distil = settings.distil
     softened = distil is not None and distil.temperature != 1
     asked = {
+        "class_balance": settings.class_balance,
+        "logit_adjustment": settings.logit_adjustment,
         "label_smoothing": settings.label_smoothing,
         "calibrate": settings.calibrate,
         "distil.temperature": softened,
@@ -60,12 +62,17 @@ def _check_training(settings: TrainConfig, model: ModelConfig, where: str) -> No
     for option, on in asked.items():
         if on and not classes:
             raise ConfigError(f"{where}.{option} has no effect: no target is categorical; leave it out")
+    balances = {"class_balance": settings.class_balance, "sampling: classes": settings.sampling == "classes"}
+    if settings.logit_adjustment and any(balances.values()):
+        other = next(option for option, on in balances.items() if on)
+        raise ConfigError(f"{where}.logit_adjustment and {where}.{other} both make up for rare classes: choose one")
     if settings.mixup and settings.batch_size == 1:
         raise ConfigError(f"{where}.mixup has no effect with {where}.batch_size 1: there is no other window in the batch")
     if distil is not None and distil.weight == 1:
         of_labels = {
             "label_smoothing": settings.label_smoothing,
             "class_balance": settings.class_balance,
+            "logit_adjustment": settings.logit_adjustment,
             "weighting": settings.weighting != "fixed",
         }
         for option, on in of_labels.items():
@@ -94,8 +101,9 @@ def check_fit(
             raise ConfigError("the training split is streamed, so its length is unknown: set train.epoch_steps")
         if settings.workers > 1:
             raise ConfigError("the training split is streamed, and a stream has one reader: set train.workers to 1 or 0")
-        if settings.class_balance:
-            raise ConfigError("train.class_balance needs the labels of the whole training split, and this one is streamed")
+        for option in ("class_balance", "logit_adjustment"):
+            if getattr(settings, option):
+                raise ConfigError(f"train.{option} needs the labels of the whole training split, and this one is streamed")
         if settings.sampling != "windows":
             raise ConfigError(
                 f"train.sampling: {settings.sampling} needs the labels of the whole training split, and this one is streamed"

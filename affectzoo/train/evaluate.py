@@ -99,19 +99,23 @@ def by_recording(steps: SplitPredictions, how: str) -> SplitPredictions:
 
     As in prediction, a step without any input has no say, unless there is no other.
     """
-    pooled: list[SplitPredictions] = []
-    for row in steps.row.unique():
-        mine = (steps.row == row) & steps.valid
-        seen = mine & steps.present
-        counted = steps.at(seen if bool(seen.any()) else mine)
-        if len(counted.row):
-            prediction, label = (pool_steps(x.unsqueeze(0), None, how) for x in (counted.prediction, counted.label))
-            pooled.append(replace(counted.at(torch.tensor([0])), prediction=prediction, label=label))
-    if not pooled:
-        return steps.at(torch.zeros(0, dtype=torch.long))
-    return SplitPredictions(
-        **{field.name: torch.cat([getattr(one, field.name) for one in pooled]) for field in fields(SplitPredictions)}
-    )
+    rows, recording = steps.row.unique(return_inverse=True)
+    seen = steps.valid & steps.present
+    anything = torch.zeros(len(rows), dtype=torch.bool).index_put_((recording[seen],), torch.tensor(True))
+    counts = seen | (steps.valid & ~anything[recording])
+    counted = steps.at(counts)
+    counted = counted.at(counted.row.argsort(stable=True))
+    lengths = counted.row.unique_consecutive(return_counts=True)[1]
+    starts = lengths.cumsum(0) - lengths
+    found = counted.at(starts)
+    prediction, label = found.prediction.clone(), found.label.clone()
+    # Recordings of one length at a time: no padding, and no more of them than their lengths differ.
+    for length in lengths.unique().tolist():
+        alike = lengths == length
+        places = starts[alike].unsqueeze(1) + torch.arange(length)
+        prediction[alike] = pool_steps(counted.prediction[places], None, how)
+        label[alike] = pool_steps(counted.label[places], None, how)
+    return replace(found, prediction=prediction, label=label)
 
 
 def scores(predictions: SplitPredictions, targets: Sequence[TargetConfig], pool: str | None = None) -> dict[str, float]:

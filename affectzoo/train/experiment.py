@@ -10,13 +10,15 @@ import yaml
 
 from affectzoo.config import ExperimentConfig
 from affectzoo.errors import ConfigError
+from affectzoo.train.borrow import fill_streams
 from affectzoo.train.start import config_of
 
 
 def read_experiment(path: str | Path, overrides: list[str] | None = None) -> ExperimentConfig:
     """Read a YAML experiment and apply `dotted.key=value` overrides; values are YAML, `null` removes a stream.
 
-    An experiment with `init` and without `model` takes that model's configuration.
+    An experiment with `init` and without `model` takes that model's configuration; with `init` by modality the streams that
+    `model` leaves out are those of the models it names.
 
     Raises:
         ConfigError: no such file, not YAML, an override without `=`, or a key that no config knows (with the nearest).
@@ -42,6 +44,10 @@ def read_experiment(path: str | Path, overrides: list[str] | None = None) -> Exp
     for override in given:
         if override.startswith("model."):
             data = apply_override(data, override)
+    init, model = data.get("init"), data.get("model")
+    if isinstance(init, dict) and isinstance(model, dict) and isinstance(model.get("streams"), dict | None):
+        named = {name: source for name, source in init.items() if isinstance(source, str)}
+        data = {**data, "model": fill_streams(model, named)}
     return ExperimentConfig.parse(data, where=str(path))
 
 

@@ -16,7 +16,15 @@ from accelerate.utils import gather_object, set_seed
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from affectzoo.config import ComponentConfig, DataConfig, FramesInput, ModelConfig, SignalInput, StreamConfig
+from affectzoo.config import (
+    ComponentConfig,
+    DataConfig,
+    ExperimentConfig,
+    FramesInput,
+    ModelConfig,
+    SignalInput,
+    StreamConfig,
+)
 from affectzoo.data.feature_store import (
     StoreConfig,
     StoredSplit,
@@ -36,6 +44,7 @@ from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.build import build
 from affectzoo.model.contracts import Backbone
 from affectzoo.train.splits import dataset_of, load_rows
+from affectzoo.train.start import backbones_anew, start_from
 
 #: Clips in one file: lost and made again together when a run is interrupted.
 CLIPS_PER_FILE = 16
@@ -106,6 +115,34 @@ def encoders_of_backbones(
     return Encoders(backbones, one.model_copy(update={"streams": streams}))
 
 
+def encoders_of_experiment(
+    experiment: ExperimentConfig,
+    *,
+    seconds: float | None = None,
+    targets: Sequence[Any] | None = None,
+    say: Callable[[str], None] = print,
+) -> Encoders:
+    """The backbones with which an experiment starts, all of them from its `init`.
+
+    Args:
+        experiment: its streams, seconds and targets count.
+        seconds, targets: other ones, as in `encoders_of_backbones`.
+        say: told where the weights come from.
+
+    Raises:
+        ConfigError: a backbone that starts from random weights, or an `init` that does not fit.
+    """
+    if anew := backbones_anew(experiment):
+        raise ConfigError(
+            f"the {anew[0]} backbone of {experiment.name} starts anew, so its features would be random: let init name a model "
+            "for it, or give --model or --backbone"
+        )
+    model = AffectModel(experiment.model)
+    start_from(model, experiment, say)
+    backbones: dict[str, Any] = dict(model.backbones.items())
+    return Encoders(backbones, _config(model.config.to_json(), seconds, targets))
+
+
 def _config(whole: dict[str, Any], seconds: float | None, targets: Sequence[Any] | None) -> ModelConfig:
     if seconds is not None:
         whole = {**whole, "sequence": {**whole.get("sequence", {}), "seconds": seconds}}
@@ -123,6 +160,7 @@ def extract(
     batch_size: int = 64,
     workers: int = 0,
     clips_per_file: int = CLIPS_PER_FILE,
+    only: Sequence[str] = SPLITS,
     say: Callable[[str], None] = print,
 ) -> Extracted | None:
     """Encode every sub-sequence of every split and write what `folder` does not hold yet; call on every process.
@@ -137,6 +175,7 @@ def extract(
         batch_size: sub-sequences that a backbone takes at once; a batch never spans two clips.
         workers: processes that read, for each process.
         clips_per_file: a file is the part of the work that one process takes, and that an interruption can lose.
+        only: the splits that are wanted.
         say: told of the progress, and of each file that is there and not whole.
 
     Returns:
@@ -150,7 +189,7 @@ def extract(
     accelerator = accelerator or Accelerator(cpu=not torch.accelerator.is_available())
     wanted = _describe(data, encoders, clips_per_file)
     open_store(folder, wanted)  # what differs is found before the data are prepared
-    rows = load_rows(data, encoders.config, accelerator)
+    rows = load_rows(data, encoders.config, accelerator, only)
     splits = {split: _windows(split, rows[split], encoders.config) for split in SPLITS if split in rows}
     if not any(len(windows.counts) for windows in splits.values()):
         raise DataError(f"dataset {data.name!r} has no clips")
@@ -285,7 +324,8 @@ def _describe(data: DataConfig, encoders: Encoders, clips_per_file: int) -> Stor
     return StoreConfig(
         streams=streams,
         seconds=encoders.config.sequence.seconds,
-        targets=encoders.config.targets,
+        # Of the labels; a temperature is of a head that no feature came from.
+        targets=tuple(target.model_copy(update={"temperature": 1.0}) for target in encoders.config.targets),
         provider=entry.provider,
         data=DataConfig(name=entry.name, config=json.loads(json.dumps(arguments, default=str))),
         splits={},

@@ -15,7 +15,6 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from affectzoo.config import ExperimentConfig, StreamInput
 from affectzoo.data.windows import WindowDataset
@@ -24,6 +23,7 @@ from affectzoo.files import write_json
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.faults import find_fault
 from affectzoo.train.augment import augment
+from affectzoo.train.average import averaged
 from affectzoo.train.batches import Batches, StreamedBatches, evaluation_loader
 from affectzoo.train.distil import Teachers
 from affectzoo.train.evaluate import predict_split, scores
@@ -93,7 +93,7 @@ class Fit:
         if settings.ema is not None:
             if accelerator.is_fsdp2:
                 raise ConfigError("train.ema averages whole weights, and FSDP2 shards them: leave train.ema out")
-            self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+            self.average = averaged(self.model, settings.ema)
         self.progress = Progress()
         self.checkpoints = Checkpoints(
             folder, keep=settings.keep_checkpoints, identity=identity, accelerator=accelerator, say=say

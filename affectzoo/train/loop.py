@@ -22,17 +22,17 @@ from affectzoo.data.windows import (
     unlabelled,
     windows_over,
 )
-from affectzoo.errors import ConfigError, DataError
+from affectzoo.errors import DataError
 from affectzoo.files import write_json
 from affectzoo.model.affect_model import AffectModel
-from affectzoo.objectives.losses import Objective, balanced_weights
+from affectzoo.objectives.losses import Objective, balanced_weights, log_frequencies
 from affectzoo.train.augment import effective
 from affectzoo.train.batches import Batches, StreamedBatches, evaluation_loader
 from affectzoo.train.calibrate import calibrate
 from affectzoo.train.checks import check, check_fit, inputs_of
 from affectzoo.train.distil import Teachers, check_backbones, distance_of, load_teachers, teachers_identity
 from affectzoo.train.evaluate import predict_split, scores, subjects_of
-from affectzoo.train.features import OnFeatures, encode_windows
+from affectzoo.train.features import OnFeatures, encode_windows, encoded_once, weights_of_backbones
 from affectzoo.train.fit import Fit
 from affectzoo.train.learner import Learner
 from affectzoo.train.pretrain import load_backbones, stream_experiments
@@ -106,16 +106,22 @@ def train(experiment: ExperimentConfig, accelerator: Accelerator | None = None, 
         single[name] = run_folder(alone) / "model"
     if single:
         load_backbones(model, single)
-        datasets |= {split: encode_windows(model, datasets[split], accelerator) for split in ("train", "val")}
     freeze(model, experiment.train.freeze)
-    training = datasets["train"]
-    on_features = training.on_features
-    if on_features and not single:
+    if experiment.train.activation_checkpointing:
+        checkpoint_activations(model)
+    if datasets["train"].on_features:
         if "folder" in experiment.data.config:
             check_weights(Path(str(experiment.data.config["folder"])), model)
         model.backbones.requires_grad_(False)
-    if experiment.train.activation_checkpointing:
-        checkpoint_activations(model)
+    elif single or encoded_once(experiment, model, teachers, datasets["train"]):
+        if not single:
+            say("the backbones are frozen: they run once, and the rest is trained on their features")
+            identity["weights_of_backbones"] = weights_of_backbones(model)
+        settings = experiment.train
+        encode = functools.partial(encode_windows, model, accelerator=accelerator, workers=settings.workers)
+        datasets |= {split: encode(datasets[split]) for split in ("train", "val")}
+    training = datasets["train"]
+    on_features = training.on_features
     if on_features:
         check_backbones(teachers, model)
     objective = objective_of(experiment, training, model)
@@ -232,19 +238,22 @@ def batches_of(
 
 
 def objective_of(experiment: ExperimentConfig, dataset: WindowDataset | StreamedWindows, model: AffectModel) -> Objective:
-    """The loss that the settings ask for; classes are weighed by the labels of the training split."""
+    """The loss that the settings ask for; how frequent classes are is counted in the training split."""
     settings, targets = experiment.train, model.config.targets
     balanced: dict[str, torch.Tensor] = {}
-    if settings.class_balance:
+    offsets: dict[str, torch.Tensor] = {}
+    if settings.class_balance or settings.logit_adjustment:
         assert isinstance(dataset, WindowDataset)
         counts = class_counts(dataset)
         start = 0
         for target in targets:
             columns = slice(start, start := start + len(target.columns))
-            if target.kind == "categorical":
+            if target.kind != "categorical":
+                continue
+            if settings.class_balance:
                 balanced[target.name] = balanced_weights(counts[columns])
-        if not balanced:
-            raise ConfigError("train.class_balance has no effect: no target is categorical")
+            if settings.logit_adjustment:
+                offsets[target.name] = settings.logit_adjustment * log_frequencies(counts[columns])
     return Objective(
         targets,
         loss=settings.loss,
@@ -253,4 +262,5 @@ def objective_of(experiment: ExperimentConfig, dataset: WindowDataset | Streamed
         weighting=settings.weighting,
         class_weights=balanced,
         label_smoothing=settings.label_smoothing,
+        offsets=offsets,
     )

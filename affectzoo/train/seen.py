@@ -42,7 +42,7 @@ def seen_by(folder: Path) -> Seen:
 
 
 def write_seen(folder: Path, experiment: ExperimentConfig, training: Any) -> None:
-    """Save the subjects of the training split, and whom `experiment.init` was trained on.
+    """Save the subjects of the training split, and whom the models of `experiment.init` were trained on.
 
     Of a split that is streamed nobody knows them; whose classes are the people, tests on them by intent.
     """
@@ -56,7 +56,7 @@ def write_seen(folder: Path, experiment: ExperimentConfig, training: Any) -> Non
 
 
 def check_people(experiment: ExperimentConfig, datasets: Mapping[str, Any], say: Callable[[str], None]) -> None:
-    """Refuse a subject in two splits; say who of the test split `experiment.init` was trained on.
+    """Refuse a subject in two splits; say who of the test split each model of `experiment.init` was trained on.
 
     Raises:
         DataError: names the subject and both splits.
@@ -67,8 +67,9 @@ def check_people(experiment: ExperimentConfig, datasets: Mapping[str, Any], say:
     for one, other in itertools.combinations(people, 2):
         if people[one] & people[other]:
             raise DataError(f"subject {min(people[one] & people[other])!r} is in both {one} and {other}")
-    if met := met_before(_of_init(experiment), experiment.data, people.get("test", ())):
-        say(f"warning: {experiment.init} was trained on {counted(met, people['test'])}, of the test split")
+    for name in experiment.init_models:
+        if met := met_before(_of_model(name), experiment.data, people.get("test", ())):
+            say(f"warning: {name} was trained on {counted(met, people['test'])}, of the test split")
 
 
 def met_before(seen: Seen, data: DataConfig, subjects: Iterable[str]) -> list[str]:
@@ -83,9 +84,18 @@ def counted(met: list[str], subjects: Iterable[str]) -> str:
 
 
 def _of_init(experiment: ExperimentConfig) -> Seen:
+    """Whom the models that a run starts from were trained on, together."""
+    together: dict[str, frozenset[str] | None] = {}
+    for name in experiment.init_models:
+        for dataset, people in _of_model(name).items():
+            before = together.get(dataset, frozenset())
+            together[dataset] = None if people is None or before is None else people | before
+    return together
+
+
+def _of_model(name: str) -> Seen:
     # Only a folder on this machine can have a run's file beside it; the Hub need not be asked.
-    name = experiment.init
-    return seen_by(resolve(name).folder) if name is not None and Path(name).expanduser().is_dir() else {}
+    return seen_by(resolve(name).folder) if Path(name).expanduser().is_dir() else {}
 
 
 def _names_people(experiment: ExperimentConfig) -> bool:

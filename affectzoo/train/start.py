@@ -14,6 +14,7 @@ from affectzoo.hub.resolve import resolve
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.checkpoint import read_config
 from affectzoo.model.contracts import Backbone
+from affectzoo.train.borrow import take_backbones
 
 #: Names of dropped tensors that are told one by one; a whole backbone has hundreds.
 _SHOWN = 12
@@ -25,17 +26,20 @@ def config_of(name: str) -> ModelConfig:
 
 
 def start_from(model: AffectModel, experiment: ExperimentConfig, say: Callable[[str], None]) -> None:
-    """Copy the weights of `experiment.init`, but for `new_parts`, and say which tensors were dropped.
+    """Copy the weights of `experiment.init`, but for `new_parts`, and say which tensors were dropped; or backbones by modality.
 
     Raises:
         ConfigError: a tensor that is neither taken nor named in `new_parts`, or targets that differ under a head that is
-            kept.
+            kept; what `take_backbones` refuses.
     """
-    if experiment.init is None:
-        if experiment.new_parts:
-            raise ConfigError("new_parts has no effect without init: all parts start anew")
-        return
     parts = experiment.new_parts
+    if not isinstance(experiment.init, str):
+        if parts:
+            what = "without init" if experiment.init is None else "with init by modality, which takes backbones alone"
+            raise ConfigError(f"new_parts has no effect {what}: all {'other ' if experiment.init else ''}parts start anew")
+        if experiment.init is not None:
+            take_backbones(model, experiment.init, say)
+        return
     found = resolve(experiment.init)
     source = AffectModel.from_folder(found.folder, dtype="float32")
     given, own = source.state_dict(), model.state_dict()
@@ -68,6 +72,16 @@ def start_from(model: AffectModel, experiment: ExperimentConfig, say: Callable[[
         shown = ", ".join(f"{name} {list(given[name].shape)}" for name in lost[:_SHOWN])
         more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
         say(f"{part} starts anew; dropped: {shown or 'nothing'}{more}")
+
+
+def backbones_anew(experiment: ExperimentConfig) -> list[str]:
+    """The modalities whose backbones do not come from `experiment.init`."""
+    init, names = experiment.init, list(experiment.model.streams)
+    if init is None:
+        return names
+    if isinstance(init, str):
+        return [name for name in names if begins(f"backbones.{name}", experiment.new_parts)]
+    return [name for name in names if name not in init]
 
 
 def same_targets(one: ModelConfig, other: ModelConfig) -> bool:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import affectzoo
-from affectzoo.bench import fusion as bench
+from affectzoo.bench import measure
 from affectzoo.bench.code import keep_code
 from affectzoo.bench.fusion import bench_fusions
 from affectzoo.bench.plan import plan_of
@@ -118,7 +118,7 @@ def test_a_fusion_that_is_repaired_is_trained_and_one_that_changed_is_not_mixed_
 def test_a_second_call_neither_trains_nor_predicts_nor_times(whole, monkeypatch):
     plan, summary = whole
     for name in ("predict_part", "milliseconds_per_step"):
-        monkeypatch.setattr(bench, name, lambda *_, **__: pytest.fail("measured again"))
+        monkeypatch.setattr(measure, name, lambda *_, **__: pytest.fail("measured again"))
     monkeypatch.setattr(Fit, "run", lambda *_, **__: pytest.fail("trained again"))
     assert bench_fusions(plan, say=quiet) == summary
 
@@ -178,6 +178,16 @@ def test_without_a_test_split_the_validation_split_is_scored(monkeypatch, tmp_pa
     summary = bench_fusions(plan_of(experiment, fusions=["concat"], seeds=[0], say=quiet), say=quiet)
     assert (summary["split"], summary["subjects"]) == ("val", 3)
     assert all(row["metrics"] for row in summary["rows"])
+
+
+def test_data_that_changed_since_are_told_with_what_a_comparison_can_do(monkeypatch, tmp_path):
+    experiment = toy_experiment(tmp_path, streams=("audio", "visual"), train={"epochs": 1})
+    use_dataset(monkeypatch, toy_dataset({"train": 6, "val": 3, "test": 3}))
+    plan = plan_of(experiment, fusions=["concat"], seeds=[0], say=quiet)
+    bench_fusions(plan, say=quiet)
+    use_dataset(monkeypatch, toy_dataset({"train": 6, "val": 3, "test": 4}))
+    for row in bench_fusions(plan, say=quiet)["rows"]:
+        assert row["error"] == "the test split is not the one that this run was trained on; choose another --out"
 
 
 def test_a_recipe_that_trains_backbones_alone_first_shares_them_among_rows(monkeypatch, tmp_path):

@@ -23,7 +23,7 @@ LEVELS = TargetConfig.parse({"name": "mood", "kind": "categorical", "classes": [
 
 
 def row(name: str, kind: str = "fusion", **found: Any) -> dict[str, Any]:
-    empty = {"error": "", "metrics": None, "difference": None, "parameters": None, "ms_per_step": None}
+    empty = {"error": "", "metrics": None, "difference": None, "parameters": None, "ms_per_step": None, "conditions": {}}
     failed = {"error": found["error"]} if "error" in found else {}
     return {"kind": kind, "name": name, "runs": [{"seed": seed, **failed} for seed in (0, 1)], **empty, **found}
 
@@ -38,7 +38,9 @@ def summary() -> dict[str, Any]:
     gain = {"mean": -0.25, "sd": None, "low": -0.5, "high": 0.125, "seeds": 1}
     return {
         "source": "rendered",
-        "experiment": {"data": {"name": "features"}, "train": {"batch_size": 32}},
+        "experiment": {"data": {"name": "features", "config": {"folder": "a"}}, "train": {"batch_size": 32}},
+        "conditions": {},
+        "looked_at": [{"name": "features", "config": {"folder": "a"}}],
         "baseline": "concat",
         "seeds": [0, 1],
         "split": "test",
@@ -86,6 +88,54 @@ def test_the_reader_is_told_what_the_test_split_was_used_for(summary):
     assert "intervals by bootstrap over subjects and seeds (1000 draws); of 8 subjects they are too narrow." in reading(summary)
     assert "too narrow" not in reading({**summary, "subjects": 20})
     assert "seed 0 alone, which may be luck" in reading({**summary, "seeds": [0]})
+
+
+@pytest.fixture
+def degraded(summary) -> dict[str, Any]:
+    """The same, with the test split once more under noise, where `visual` has no score."""
+    data = {"name": "features", "config": {"folder": "b"}}
+    score = {name: {"mean": 0.125, "sd": 0.01, "seeds": 2} for name in ("ccc.valence", "ccc.arousal", "score")}
+    gain = {"mean": 0.0625, "sd": 0.5, "low": -0.25, "high": 0.375, "seeds": 2}
+    summary["rows"][0]["conditions"] = {"noisy": {"metrics": score, "difference": None}}
+    summary["rows"][1]["conditions"] = {"noisy": {"metrics": score, "difference": gain}}
+    summary["rows"][2]["conditions"] = {"noisy": {"metrics": None, "difference": None}}
+    conditions = {"noisy": {"options": ["folder=b"], "data": data}}
+    return {**summary, "conditions": conditions, "looked_at": [*summary["looked_at"], data]}
+
+
+def test_a_condition_is_a_column_with_its_difference(degraded, tmp_path):
+    header, rows = columns_of(degraded)
+    assert header[6:11] == ["noisy", "noisy - concat", "95% interval", "parameters", "ms/step"]
+    assert [row[6:9] for row in rows] == [
+        ["0.125 (0.010)", "-", "-"],
+        ["0.125 (0.010)", "+0.062 (0.500)", "[-0.250, +0.375]"],
+        ["-", "-", "-"],
+    ]
+    assert columns_of(degraded, short=True)[0][4:7] == ["noisy", "noisy - concat", "95% interval"]
+    found = list(csv.DictReader(io.StringIO(to_csv(degraded))))
+    assert (found[0]["score.mean"], found[0]["noisy:score.mean"], found[0]["noisy:difference.mean"]) == ("0.5", "0.125", "")
+    assert (found[1]["noisy:ccc.valence.sd"], found[1]["noisy:difference.high"]) == ("0.01", "0.375")
+    assert (found[2]["difference.low"], found[2]["noisy:score.mean"]) == ("-0.5", "")
+    plain = plot_bench({**degraded, "conditions": {}}, tmp_path / "plain.png")
+    noisy = plot_bench(degraded, tmp_path / "noisy.png")
+    assert plain is not None
+    assert noisy is not None
+    assert plain.read_bytes() != noisy.read_bytes()
+
+
+def test_the_reader_is_told_how_often_the_test_split_was_read(degraded):
+    assert "other options of the same test split, for the same models (noisy: folder=b)." in reading(degraded)
+    assert "The test split was read 2 times" in reading(degraded)
+    assert "2 looks at the same people" in reading(degraded)
+    # Left out of this table, it was looked at all the same.
+    assert "2 looks at the same people" in reading({**degraded, "conditions": {}})
+    assert "looks" not in reading({**degraded, "conditions": {}, "looked_at": degraded["looked_at"][:1]})
+
+
+def test_the_reader_is_told_what_a_row_is_whose_name_does_not_say_it(summary):
+    summary["rows"][0] |= {"fusion": "concat", "options": {"dim": 4}}
+    summary["rows"][1] |= {"fusion": "joint-cross-attention", "options": {"iterations": 2, "dim": 8}}
+    assert "concat has dim=4. a|b is joint-cross-attention with iterations=2, dim=8." in reading(summary)
 
 
 def test_a_row_that_failed_in_part_says_where(summary):

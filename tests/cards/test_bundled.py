@@ -149,7 +149,7 @@ def test_a_model_without_a_card_has_none_and_an_architecture_is_no_models_card()
 
 @pytest.mark.parametrize("card", ["nopackage:toy.md", "affectzoo:no-such.md", "affectzoo:", ":toy.md"])
 def test_a_card_that_cannot_be_read_is_one_sentence(card):
-    with pytest.raises(PluginError, match="the card of the model 'toy', .*cannot be read"):
+    with pytest.raises(PluginError, match=r"the card of the model 'toy', .*cannot be read"):
         card_text(ModelSpec(name="toy", summary="a toy", licence="MIT", location="hub://a/b", card=card))
 
 

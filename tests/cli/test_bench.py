@@ -65,6 +65,24 @@ def test_folds_and_options_of_one_fusion_are_taken_and_no_column_is_cut(affect, 
         assert run["model"]["fusion"]["config"] == {"dim": 4}
 
 
+def test_rows_of_one_fusion_and_conditions_are_taken(affect, recipe, tmp_path):
+    out = tmp_path / "bench"
+    given = ("--fusions", "concat,wide=concat", "fusions.wide.dim=4", "--seeds", "0", "--epochs", "1", "--out", out)
+    outcome = affect("bench", "fusion", recipe, *given, "--also", "read:data.config.task=read")
+    assert outcome.code == 0
+    with (out / "fusions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == ["concat", "wide", "audio", "visual"]
+    assert all(row["read:score.mean"] == row["score.mean"] for row in rows)
+    assert (
+        (out / "fusions.md")
+        .read_text()
+        .startswith("| fusion | ccc.valence | ccc.arousal | mean | - concat | 95% interval | read |")
+    )
+    assert "(read: data.config.task=read)" in outcome.out
+    assert "wide is concat with dim=4" in outcome.out
+
+
 def test_being_told_to_stop_is_no_failure(affect, recipe, tmp_path, monkeypatch):
     def stopped(*_: Any, **__: Any) -> Any:
         raise StoppedError
@@ -86,6 +104,9 @@ def test_being_told_to_stop_is_no_failure(affect, recipe, tmp_path, monkeypatch)
         (["model.fusion=concat"], "leave model.fusion=concat out and use --fusions"),
         (["--folds", "1"], "--folds 1 is neither a number of folds, 2 or more, nor loso"),
         (["fusions.concatt.dim=3"], "fusions.concatt.dim=3 is an option of no fusion that takes part"),
+        (["--fusions", "concat,affectzoo-fusion/concat"], "the fusion concat is given twice"),
+        (["--also", "read"], "--also read is not of the form NAME:key=value"),
+        (["--also", "read:folder=x"], "--also read: folder=x takes another folder of features"),
         (["train.epoch=3"], "unknown key 'train.epoch'"),
         (["data.config.tusk=x"], "unknown key 'tusk'; did you mean 'task'?"),
     ],

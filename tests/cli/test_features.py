@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
+
+import affectzoo
+from affectzoo.data.feature_store import check_weights
 
 VISUAL = "{name: timm/resnet10t, config: {frames: 2, image_size: 32, model_args: {channels: [4, 4, 8, 8], stem_width: 4}}}"
 
@@ -44,6 +49,43 @@ def test_features_of_a_backbone_for_chosen_labels(affect, dataset, tmp_path):
         f'affectzoo: {tmp_path} holds other features: targets is ["arousal", "valence"] there and ["valence", "arousal"] now; '
         "choose another --out"
     ]
+
+
+@pytest.fixture
+def recipe(dataset, tiny_model, tmp_path) -> Path:
+    """An experiment on that dataset, with the backbones of two models."""
+    options = dict(option.split("=", 1) for option in dataset[1:])
+    options = {key: yaml.safe_load(value) for key, value in options.items()}
+    whole = {
+        "name": "both",
+        "init": {"audio": str(tiny_model), "visual": str(tiny_model)},
+        "model": {"sequence": {"seconds": 0.5, "length": 2}, "fusion": "concat", "targets": ["arousal"]},
+        "data": {"name": "rendered", "config": options},
+        "train": {"freeze": ["backbones"]},
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(whole), encoding="utf-8")
+    return path
+
+
+def test_features_of_a_recipe_come_from_the_models_that_its_init_names(affect, recipe, tiny_model, tmp_path):
+    folder = tmp_path / "features"
+    outcome = affect("features", recipe, "clips_per_identity=2", f"init.audio={tiny_model}", "--out", folder)
+    assert outcome.code == 0, outcome.err
+    assert f"backbones.audio starts from {tiny_model}: " in outcome.err
+    assert outcome.out.startswith("12 sub-sequences in ")
+    store = json.loads((folder / "store.json").read_text())
+    assert sorted(store["streams"]) == ["audio", "visual"]
+    assert ([target["name"] for target in store["targets"]], store["seconds"]) == (["arousal"], 0.5)
+    assert store["data"]["config"]["clips_per_identity"] == 2
+    check_weights(folder, affectzoo.load(tiny_model))
+
+
+def test_a_recipe_with_a_backbone_of_random_weights_gives_no_features(affect, recipe, tmp_path):
+    model = "model.streams.gaze=signal-mlp"
+    outcome = affect("features", recipe, model, "--out", tmp_path / "features")
+    assert outcome.code == 2
+    assert "the gaze backbone of both starts anew" in outcome.complaints[0]
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,25 @@ def test_a_split_is_prepared_when_it_is_asked_for_and_folds_share_it(films, deco
     assert len(decoded) == 5
 
 
+def test_a_detector_is_made_once_for_all_clips_and_anew_where_another_takes_its_name(films):
+    made: list[str] = []
+
+    def register(called: str) -> None:
+        @affectzoo.register_detector("toy-eager")
+        class Eager:
+            def __init__(self) -> None:
+                made.append(called)
+
+            def detect(self, image):
+                return np.array([[0, 0, image.shape[1], image.shape[0], 1.0]], dtype=np.float32)
+
+    for called in ("first", "second"):
+        register(called)
+        rows = watch(films, detector="toy-eager", cache_dir=str(films.parent / called))
+        assert all(len(rows[split]) for split in SPLITS)
+        assert made.count(called) <= 2  # to see whether it can be made; then for all five films
+
+
 def test_media_that_cannot_be_cached_are_one_sentence(films, decoded, monkeypatch):
     def read_only(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")

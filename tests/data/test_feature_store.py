@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -257,3 +258,21 @@ def test_a_folder_that_is_no_store_is_named(folder, tmp_path_factory):
     path.write_text(json.dumps({**data, "secnods": 1}))
     with pytest.raises(ConfigError, match="unknown key 'secnods'"):
         read_store(folder)
+
+
+def test_a_calibrated_model_reads_and_extends_the_features_of_the_uncalibrated(store, tmp_path):
+    mood = {"name": "mood", "kind": "categorical", "classes": ["calm", "cross"]}
+    plain, calibrated = (
+        StoreConfig.parse({**store.to_json(), "targets": [{**mood, "temperature": value}]}) for value in (1.0, 1.7)
+    )
+    assert plain.digest == calibrated.digest
+    write_store(tmp_path, plain)
+    assert open_store(tmp_path, calibrated) == plain
+    assert store.digest != plain.digest
+
+
+def test_the_digest_is_that_of_a_store_from_before_targets_had_a_temperature(store):
+    before = store.to_json()
+    for target in before["targets"]:
+        del target["temperature"]
+    assert store.digest == hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()

@@ -142,6 +142,29 @@ def test_what_it_began_from_is_named_with_its_licence_and_caution_through_the_au
     assert "other weights of its author's" in text_of(bundle_of(itself, "zoo/toy").files["README.md"])
 
 
+def test_both_models_of_an_init_by_modality_are_named_with_their_licences(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "runs" / "first" / "seed0", init="jca-rendered", output="runs")
+    mapping = {"audio": "zoo/voice@v1", "visual": "runs/first/seed0"}
+    both = write_run(tmp_path / "runs" / "toy" / "seed0", init=mapping, output="runs")
+    bundle = bundle_of(both, "zoo/toy", licence="MIT")
+    card = text_of(bundle.files["README.md"])
+    assert "No licence of zoo/voice@v1 was found." in card
+    assert "The weights of jca-rendered are under Apache-2.0." in card
+    assert "on real people its values mean nothing" in card
+    assert "other weights of its author's" not in card
+    assert json.loads(text_of(bundle.files["training.json"]))["init"]["audio"] == "zoo/voice@v1"
+    # The same run for both streams is no circle; a folder that is gone is said, and its name can be filled in.
+    same = write_run(tmp_path / "same", init={"audio": "runs/first/seed0", "visual": str(tmp_path / "runs/first/seed0")})
+    assert "other weights of its author's" not in text_of(bundle_of(same, "zoo/toy").files["README.md"])
+    lost = write_run(tmp_path / "lost", init={"audio": "/home/erika/gone", "visual": "jca-rendered"})
+    card = text_of(bundle_of(lost, "zoo/toy").files["README.md"])
+    assert "other weights of its author's" in card
+    assert "The weights of jca-rendered are under Apache-2.0." in card
+    assert "init.audio=PATH/TO/gone" in card
+    assert "/home" not in card
+
+
 def test_without_a_licence_none_is_invented_and_the_author_hears_of_it(tmp_path):
     bundle = bundle_of(write_run(tmp_path / "run"), "zoo/toy")
     card = text_of(bundle.files["README.md"])

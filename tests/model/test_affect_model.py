@@ -206,7 +206,7 @@ def test_a_component_that_breaks_the_contract_says_what_is_missing():
 
     @affectzoo.register_fusion("toy-widthless")
     class Widthless(affectzoo.Fusion):
-        def __init__(self, dims, seq_len, *, width=3) -> None:
+        def __init__(self, dims, seq_len, *, width=3) -> None:  # noqa: ARG002
             super().__init__()
             self.out_dim = width
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from affectzoo.config import TargetConfig
 from affectzoo.errors import ConfigError
-from affectzoo.objectives.losses import Objective, balanced_weights
+from affectzoo.objectives.losses import Objective, balanced_weights, log_frequencies
 from affectzoo.objectives.metrics import ccc
 
 LOSSES = ("ccc", "mse", "l1", "smooth-l1")
@@ -387,6 +387,25 @@ def test_smoothed_labels_are_the_cross_entropy_with_a_share_for_every_class():
     assert objective(x, y, valid).item() == pytest.approx(wanted.item(), rel=1e-6)
     plain = Objective(target, class_weights={"emotion": weights})(x, y, valid)
     assert abs(plain.item() - wanted.item()) > 1e-3
+
+
+def test_adjusted_logits_learn_to_predict_without_the_frequencies_of_classes():
+    # Of logits that hold the frequencies already (a classifier that knows nothing else), the adjusted ones are all equal.
+    counts = torch.tensor([60.0, 30.0, 10.0])
+    offsets = log_frequencies(counts)
+    torch.testing.assert_close(offsets, (counts / 100).log())
+    logits = torch.zeros(1, 100, 3, requires_grad=True)
+    labels = torch.eye(3).repeat_interleave(counts.int(), 0).unsqueeze(0)
+    objective = Objective(targets_of(EMOTION), offsets={"emotion": offsets})
+    loss = objective(logits, labels, torch.ones(1, 100, dtype=torch.bool))
+    loss.backward()
+    assert loss.item() == pytest.approx(-(counts / 100 * offsets).sum().item(), rel=1e-6)
+    assert logits.grad is not None
+    assert logits.grad.sum((0, 1)).abs().max() < 1e-6  # equal logits are where the loss is least
+
+
+def test_an_absent_class_has_a_finite_frequency():
+    assert bool(log_frequencies(torch.tensor([5.0, 0.0])).isfinite().all())
 
 
 def test_smoothing_leaves_other_targets_alone():

@@ -27,6 +27,7 @@ EVERYTHING: dict[str, Any] = {
     "frame_drop": 0.3,
     "cutout": 0.4,
     "stretch": 0.2,
+    "shift": 0.2,
     "pitch": 0.2,
     "time_masks": 1,
     "time_width": 0.2,
@@ -76,7 +77,7 @@ def test_a_change_alters_its_inputs_and_neither_the_batch_that_it_is_given_nor_l
     found = augment(given, INPUTS, settings(**wanted), torch.Generator().manual_seed(1))
     altered = {name for name in INPUTS if not torch.equal(found["inputs"][name], kept["inputs"][name])}
     sound = {"gain_db": {"audio", "speech"}, "noise": {"audio", "speech", "pulse"}}
-    of_mel = {"audio"} if option.startswith(("stretch", "pitch", "time", "frequency")) else {"visual"}
+    of_mel = {"audio"} if option.startswith(("stretch", "shift", "pitch", "time", "frequency")) else {"visual"}
     assert altered == sound.get(option, of_mel)
     assert all(torch.equal(given["inputs"][name], kept["inputs"][name]) for name in INPUTS)
     assert found["targets"] is given["targets"]

@@ -57,6 +57,19 @@ def test_a_peak_moves_from_or_to_the_middle_of_what_is_present(present):
     assert found[:, torch.arange(BANDS) != 7].abs().max() < 1e-5, "no band moves"
 
 
+def test_everything_moves_along_time_by_a_share_of_the_window():
+    x, mask = silence()
+    for frame in (30, 50):
+        put(x, 7, frame)
+    found = axis(changed(x, mask, shift=0.25))
+    both = centre(found[:, 7])  # of two peaks that move alike, at first around 40
+    assert -0.25 * LENGTH * FRAMES <= (both - 40).min() < -0.2 * LENGTH * FRAMES
+    assert 0.2 * LENGTH * FRAMES < (both - 40).max() <= 0.25 * LENGTH * FRAMES
+    spread = (found[:, 7] * (torch.arange(LENGTH * FRAMES) - both.unsqueeze(1)).abs()).sum(-1) / found[:, 7].sum(-1)
+    torch.testing.assert_close(spread, torch.full((SIZE,), 10.0), atol=0.05, rtol=0)  # they keep their distance
+    assert found[:, torch.arange(BANDS) != 7].abs().max() < 1e-5
+
+
 def test_a_peak_moves_along_the_mel_axis_by_its_factor_and_the_lowest_band_stays():
     x, mask = silence()
     put(x, 0, 30)
@@ -133,5 +146,5 @@ def test_masks_are_not_stretched():
 def test_a_window_of_one_frame_or_band_is_taken():
     given = LogMelInput(n_mels=1, frames=1)
     x, mask = torch.randn(3, 1, 1, 1, 1), torch.ones(3, 1, dtype=torch.bool)
-    found = warp(x, mask, given, AugmentConfig(stretch=0.3, pitch=0.3), torch.Generator())
+    found = warp(x, mask, given, AugmentConfig(stretch=0.3, shift=0.3, pitch=0.3), torch.Generator())
     torch.testing.assert_close(found, x)

@@ -47,6 +47,7 @@ ELSEWHERE = {
     "distil",
     "epoch_steps",
     "label_smoothing",
+    "logit_adjustment",
     "ordinal_loss",
     "patience",
 }
@@ -129,14 +130,15 @@ def _targets(given: list[Any]) -> Any:
     return tuple(TargetConfig.parse(target) for target in given)
 
 
-def class_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+def class_dataset(monkeypatch: pytest.MonkeyPatch, *, stream: bool = False) -> None:
     from tests.train.toys import toy_rows
 
     def build(config: ModelConfig, **_: Any) -> dict[str, Any]:
         two = config.model_copy(update={"targets": _targets(["valence", "arousal"])})
-        return {
+        rows: dict[str, Any] = {
             split: toy_rows(two, split, count, change=categories) for split, count in (("train", 10), ("val", 6), ("test", 6))
         }
+        return {**rows, "train": rows["train"].to_iterable_dataset()} if stream else rows
 
     use_dataset(monkeypatch, build)
 
@@ -148,6 +150,21 @@ def test_balanced_classes_change_the_weights_and_need_classes(monkeypatch, tmp_p
     found = []
     for flag in (False, True):
         experiment = classes(tmp_path / str(flag), class_balance=flag)
+        train(experiment)
+        found.append(load_file(run_folder(experiment) / "model" / "model.safetensors"))
+    assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])
+
+
+def test_logits_are_adjusted_where_there_are_classes_and_nothing_else_balances_them(monkeypatch, tmp_path):
+    with pytest.raises(ConfigError, match=r"train.logit_adjustment has no effect: no target is categorical"):
+        trained(tmp_path / "regression", logit_adjustment=1.0)
+    class_dataset(monkeypatch)
+    for other, value in (("class_balance", True), ("sampling", "classes")):
+        with pytest.raises(ConfigError, match=rf"logit_adjustment and train\.{other}.* both make up for rare classes"):
+            train(classes(tmp_path / other, logit_adjustment=1.0, **{other: value}))
+    found = []
+    for strength in (0.0, 1.0):
+        experiment = classes(tmp_path / str(strength), logit_adjustment=strength)
         train(experiment)
         found.append(load_file(run_folder(experiment) / "model" / "model.safetensors"))
     assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])
@@ -262,8 +279,13 @@ def test_a_stream_needs_its_length_and_one_reader(monkeypatch, tmp_path):
         trained(tmp_path / "endless")
     with pytest.raises(ConfigError, match="one reader"):
         trained(tmp_path / "readers", epoch_steps=3, workers=2)
-    with pytest.raises(ConfigError, match="class_balance needs the labels of the whole training split"):
-        trained(tmp_path / "balance", epoch_steps=3, class_balance=True)
     with pytest.raises(ConfigError, match=r"train.sampling: subjects needs the labels of the whole training split"):
         trained(tmp_path / "sampling", epoch_steps=3, sampling="subjects")
     trained(tmp_path / "right", epoch_steps=3, workers=1)
+
+
+@pytest.mark.parametrize("option", ["class_balance", "logit_adjustment"])
+def test_classes_of_a_stream_cannot_be_counted(option, monkeypatch, tmp_path):
+    class_dataset(monkeypatch, stream=True)
+    with pytest.raises(ConfigError, match=f"{option} needs the labels of the whole training split"):
+        train(classes(tmp_path, epoch_steps=3, **{option: True}))

@@ -51,7 +51,7 @@ def _idle(option: str, changes: AugmentConfig, inputs: Mapping[str, StreamInput]
     mels = [given for given in inputs.values() if isinstance(given, LogMelInput)]
     if option in LOG_MEL and not mels:
         return "no stream reads log-mel"
-    if option == "stretch" and all(given.frames * length == 1 for given in mels):
+    if option in ("stretch", "shift") and all(given.frames * length == 1 for given in mels):
         return "a window is a single frame of the log-mel"
     if option == "pitch" and all(given.n_mels == 1 for given in mels):
         return "the log-mel has one band"

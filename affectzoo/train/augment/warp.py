@@ -11,7 +11,7 @@ from affectzoo.config.augment import AugmentConfig
 
 
 def warp(x: Tensor, mask: Tensor, given: LogMelInput, changes: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Stretch and shift the pitch of `[B, L, 1, M, F]`, linearly interpolated; `x` is not written to.
+    """Stretch, move in time and shift the pitch of `[B, L, 1, M, F]`, linearly interpolated; `x` is not written to.
 
     Masked sub-sequences keep what they hold, and none of it enters the others: there it counts as silence.
 
@@ -19,15 +19,16 @@ def warp(x: Tensor, mask: Tensor, given: LogMelInput, changes: AugmentConfig, ge
         x: normalised as `given` says; its L * F frames are one time axis.
         mask: `[B, L]` bool, true = present. Time is stretched about the middle of the first to the last present sub-sequence.
         given: whose floor is what enters at the edges.
-        changes: `stretch` and `pitch`; what is 0 draws nothing.
+        changes: `stretch`, `shift` and `pitch`; what is 0 draws nothing.
         generator: on the CPU.
     """
-    if not (changes.stretch or changes.pitch):
+    if not (changes.stretch or changes.shift or changes.pitch):
         return x
     size, length, _, bands, frames = x.shape
     speed, scale = (_factors(size, most, generator) for most in (changes.stretch, changes.pitch))
+    later = 2 * (_factors(size, changes.shift, generator) - 1)
     # With align_corners the centres of the outermost values are at -1 and 1.
-    times = speed * torch.linspace(-1, 1, length * frames) + (1 - speed) * _middles(mask.cpu(), frames)
+    times = speed * torch.linspace(-1, 1, length * frames) + (1 - speed) * _middles(mask.cpu(), frames) - later
     mels = (torch.linspace(-1, 1, bands) + 1) / scale - 1
     grid = torch.stack(torch.broadcast_tensors(times.unsqueeze(1), mels.unsqueeze(2)), dim=-1)  # [B, M, L * F, 2]
     floor = (given.floor_db - given.mean) / given.std

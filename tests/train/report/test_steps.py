@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from affectzoo.config import TargetConfig
+from affectzoo.model.heads import pool_steps
 from affectzoo.train.evaluate import SplitPredictions, by_recording, by_step, scores, target_columns
 
 VALENCE = [TargetConfig.parse("valence")]
@@ -64,3 +65,29 @@ def test_a_recording_without_a_valid_step_is_none():
 def test_columns_of_targets_follow_each_other():
     targets = [TargetConfig.parse("valence"), TargetConfig.parse({"name": "emotion", "kind": "categorical", "classes": 3})]
     assert target_columns(targets) == {"valence": slice(0, 1), "emotion": slice(1, 4)}
+
+
+@pytest.mark.parametrize("how", ["mean", "median", "last"])
+def test_every_recording_is_pooled_by_itself(how):
+    """Against one recording after the other: mixed orders and lengths, blank steps, recordings without a valid or seen step."""
+    draws = torch.Generator().manual_seed(0)
+    row = torch.randint(0, 12, (90,), generator=draws)
+    steps = SplitPredictions(
+        prediction=torch.randn(90, 3, generator=draws),
+        label=torch.randn(90, 3, generator=draws),
+        valid=(torch.rand(90, generator=draws) < 0.7) & (row != 4),
+        present=(torch.rand(90, generator=draws) < 0.6) & (row != 7),
+        row=row,
+        step=torch.arange(90),
+    )
+    found = by_recording(steps, how)
+    assert found.row.tolist() == [number for number in range(12) if number != 4]
+    for place, number in enumerate(found.row.tolist()):
+        valid = (row == number) & steps.valid
+        counted = valid & steps.present if number != 7 else valid
+        assert found.step[place] == steps.step[counted][0]
+        assert found.present[place] == (number != 7)
+        assert found.valid[place]
+        for name in ("prediction", "label"):
+            expected = pool_steps(getattr(steps, name)[counted].unsqueeze(0), None, how)[0]
+            assert torch.equal(getattr(found, name)[place], expected)
