@@ -102,7 +102,7 @@ def metadata(
     targets: Sequence[str],
     tags: Iterable[str],
     metrics: Sequence[Metric],
-    base: str = "",
+    bases: Sequence[str] = (),
     caution: str = "",
 ) -> str:
     """The YAML between the two `---` of a README.
@@ -114,7 +114,7 @@ def metadata(
         targets: names of targets; a value of a metric that is named otherwise is the name of a score.
         tags: besides `affectzoo` and the targets.
         metrics: rows of the model-index.
-        base: `org/name[@revision]` on the Hub becomes `base_model`; whatever else it is, is left to the text.
+        bases: each `org/name[@revision]` on the Hub becomes a `base_model`; what else is among them is left to the text.
         caution: a key of our own, which is shown whenever the model is used.
     """
     from huggingface_hub import EvalResult, ModelCardData
@@ -134,12 +134,12 @@ def metadata(
         for row in metrics
         for key, value in row.values.items()
     ]
-    repository = _REPOSITORY.fullmatch(base)
+    repositories = [found["repo"] for found in map(_REPOSITORY.fullmatch, bases) if found]
     identifier = hub_licence(licence) if licence else None
     data = ModelCardData(
         library_name="affectzoo",
         pipeline_tag=task,
-        base_model=repository["repo"] if repository else None,
+        base_model=repositories[0] if len(repositories) == 1 else repositories or None,
         tags=[tag for tag in map(slug, ["affectzoo", *targets, *tags]) if tag],
         model_name=name if results else None,
         eval_results=results or None,

@@ -30,7 +30,7 @@ def model_card(
     metrics: Sequence[Metric] = (),
     tags: Sequence[str] = (),
     training: str = "",
-    base: str = "",
+    bases: Sequence[str] = (),
     data: str = "",
     notes: Sequence[str] = (),
     caution: str = "",
@@ -45,8 +45,8 @@ def model_card(
         metrics: measured or reported numbers, each with its source.
         tags: for the Hub, besides the targets and components.
         training: how it was trained, Markdown.
-        base: what it was trained from; `org/name[@revision]` becomes `base_model` of the metadata, so a folder is given
-            in words.
+        bases: what it was trained from; each `org/name[@revision]` becomes a `base_model` of the metadata, so a folder is
+            given in words.
         data: what it was trained on, Markdown.
         notes: sentences on what a user must know.
         caution: one sentence shown whenever the model is used.
@@ -59,7 +59,7 @@ def model_card(
         targets=[target.name for target in config.predicted_targets],
         tags=[*(component.name for component in components.values()), *tags],
         metrics=metrics,
-        base=base,
+        bases=bases,
         caution=caution,
     )
     kinds = {stream.input.kind for stream in config.streams.values() if stream.input}
@@ -73,7 +73,7 @@ def model_card(
         section("What it gives", markdown.targets_table(config.predicted_targets), _made(config), _rows(config)),
         section("Parts", parts({place: component.name for place, component in components.items()}, parameters)),
         section("Results", markdown.metrics_table(metrics) or "Nothing was measured."),
-        section("Training", training, f"It began from {markdown.one_line(base)}." if base else ""),
+        section("Training", training, f"It began from {' and '.join(map(markdown.one_line, bases))}." if bases else ""),
         section("Data", data),
         section("Notes", markdown.listed(notes)),
         section("Licence", f"Weights: {code(licence)}." if licence else _NO_LICENCE),

@@ -193,7 +193,9 @@ def crossval(
 @app.command()
 def features(
     data: Annotated[str, typer.Argument(help="A dataset's name, an experiment file or a run folder.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value of the dataset's options")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value of the dataset's options; of an experiment also init.audio=...")
+    ] = None,
     backbone: Annotated[
         list[str] | None, typer.Option(help="A name, or {name: ..., config: {...}}; once for each modality.")
     ] = None,

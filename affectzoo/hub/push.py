@@ -129,7 +129,7 @@ def _card(
         metrics=run.metrics(),
         tags=tags,
         training=run.training(),
-        base=origins[0].name if origins else "",
+        bases=[origin.name for origin in origins],
         data=run.data(),
         notes=owed,
     )

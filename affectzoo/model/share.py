@@ -44,7 +44,7 @@ def push_model(
             licence=licence,
             parameters=model.parameter_count(),
             tags=tags,
-            base=base,
+            bases=[base] if base else [],
             notes=notes,
             # What must be known whenever it is used holds for the next repository too.
             caution=model.said.caution,

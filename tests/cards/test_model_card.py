@@ -182,9 +182,15 @@ def test_all_identifiers_are_lower_case():
     ],
 )
 def test_a_base_on_the_hub_is_linked_and_any_is_said(base, named):
-    text = readme(base=base)
+    text = readme(bases=[base])
     assert metadata(text).get("base_model") == named
     assert f"It began from {base}." in text
+
+
+def test_several_bases_are_all_linked():
+    text = readme(bases=["org/voice", "jca-rendered", "org/face@v1"])
+    assert metadata(text)["base_model"] == ["org/voice", "org/face"]
+    assert "It began from org/voice and jca-rendered and org/face@v1." in text
 
 
 @pytest.mark.parametrize(

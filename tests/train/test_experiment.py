@@ -168,6 +168,6 @@ def test_every_recipe_and_the_rivals_in_its_comments_can_be_read(recipe):
     assert read_experiment(recipe).to_json()
     assert isinstance(yaml.safe_load(text), dict)
     rivals = [line.lstrip("# ").split() for line in text.splitlines() if line.startswith("#   name=")]
-    assert rivals
+    assert rivals or "affectzoo bench fusion" in text  # which trains the rivals by itself
     for overrides in rivals:
         assert read_experiment(recipe, overrides).name == overrides[0].removeprefix("name=")
