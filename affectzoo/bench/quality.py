@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from affectzoo.config import TargetConfig
+from affectzoo.config import TargetConfig, target_columns
 from affectzoo.errors import DataError
 from affectzoo.objectives.bootstrap import confidence_interval
 from affectzoo.objectives.metrics import ccc, unweighted_average_recall
-from affectzoo.train.evaluate import by_recording, target_columns
+from affectzoo.train.evaluate import by_recording
 from affectzoo.train.report.compare import DRAWS, LEVEL
 from affectzoo.train.report.predicted import Predicted
 

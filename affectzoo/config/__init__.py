@@ -12,7 +12,7 @@ from affectzoo.config.model import (
     StreamConfig,
 )
 from affectzoo.config.smoothing import SmoothingConfig
-from affectzoo.config.targets import KNOWN_TARGETS, TargetConfig
+from affectzoo.config.targets import KNOWN_TARGETS, TargetConfig, target_columns
 from affectzoo.config.training import DataConfig, ExperimentConfig, TrainConfig
 
 __all__ = [
@@ -37,4 +37,5 @@ __all__ = [
     "TrainConfig",
     "WaveformInput",
     "derivations",
+    "target_columns",
 ]

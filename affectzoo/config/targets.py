@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -75,3 +76,13 @@ class TargetConfig(StrictConfig):
     def columns(self) -> tuple[str, ...]:
         """Names of the output columns: the target itself, or `target.class` for each class."""
         return tuple(f"{self.name}.{c}" for c in self.classes) if self.kind == "categorical" else (self.name,)
+
+
+def target_columns(targets: Sequence[TargetConfig]) -> dict[str, slice]:
+    """Target name -> where its columns stand among the K of all."""
+    columns: dict[str, slice] = {}
+    start = 0
+    for target in targets:
+        columns[target.name] = slice(start, start + len(target.columns))
+        start += len(target.columns)
+    return columns

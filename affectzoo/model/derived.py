@@ -6,22 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from affectzoo.config import DerivedTargetConfig, TargetConfig
-
-
-def target_slices(targets: Sequence[TargetConfig]) -> dict[str, slice]:
-    """Target name -> where its columns stand among the K."""
-    slices: dict[str, slice] = {}
-    start = 0
-    for target in targets:
-        slices[target.name] = slice(start, start + len(target.columns))
-        start += len(target.columns)
-    return slices
+from affectzoo.config import DerivedTargetConfig, TargetConfig, target_columns
 
 
 def derived_values(values: np.ndarray, targets: Sequence[TargetConfig], derived: Sequence[DerivedTargetConfig]) -> np.ndarray:
     """`[..., D]`: what is derived from `values` `[..., K]` of the targets, categorical ones as probabilities; NaN from NaN."""
-    slices = target_slices(targets)
+    slices = target_columns(targets)
     classes = {target.name: target.classes for target in targets}
     columns = [
         values[..., slices[target.of]] @ np.array([target.coordinates[name] for name in classes[target.of]])

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from affectzoo.config import SmoothingConfig, TargetConfig
-from affectzoo.model.derived import target_slices
+from affectzoo.config import SmoothingConfig, TargetConfig, target_columns
 
 
 def smoothed(
@@ -49,7 +48,7 @@ def smoothed(
 def _median(given: np.ndarray, targets: Sequence[TargetConfig]) -> np.ndarray:
     """`[m, K]` to `[K]`. The medians of probabilities need not sum to 1, so they are made to."""
     median = np.median(given, axis=0)
-    slices = target_slices(targets)
+    slices = target_columns(targets)
     for target in targets:
         if target.kind == "categorical":
             part = slices[target.name]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from affectzoo.config import TargetConfig
+from affectzoo.config import TargetConfig, target_columns
 from affectzoo.errors import ConfigError
 
 Total = Callable[[Tensor], Tensor]
@@ -127,20 +127,17 @@ class Objective(nn.Module):
             raise ConfigError("label_smoothing has no effect: no target is categorical; leave it out")
         self.targets, self.label_smoothing = tuple(targets), label_smoothing
         self.losses = {target.name: _loss_of(target, loss, ordinal_loss) for target in targets}
-        self.columns: dict[str, slice] = {}
-        start = 0
-        for target in targets:
-            self.columns[target.name] = slice(start, start + len(target.columns))
-            start += len(target.columns)
+        self.columns = target_columns(targets)
+        count = sum(len(target.columns) for target in targets)
         scaled = {"ccc", *STEP_LOSSES}
         scale = [(t.high - t.low) / 2 if self.losses[t.name] in scaled else 1.0 for t in targets for _ in t.columns]
         self.register_buffer("scale", torch.tensor(scale), persistent=False)
         self.register_buffer("weights", torch.tensor(_target_weights(targets, weights or {})), persistent=False)
-        self.register_buffer("class_weights", torch.ones(start), persistent=False)
+        self.register_buffer("class_weights", torch.ones(count), persistent=False)
         for name, given in (class_weights or {}).items():
             checked = _checked_class_weights(name, given, targets)
             self.class_weights[self.columns[name]] = checked
-        self.register_buffer("offsets", torch.zeros(start), persistent=False)
+        self.register_buffer("offsets", torch.zeros(count), persistent=False)
         for name, given in (offsets or {}).items():
             self.offsets[self.columns[name]] = given.float()
         self.log_variance = nn.Parameter(torch.zeros(len(targets))) if weighting == "uncertainty" else None

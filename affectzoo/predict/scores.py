@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from affectzoo.config import DerivedTargetConfig, TargetConfig
-from affectzoo.model.derived import derived_values, target_slices
+from affectzoo.config import DerivedTargetConfig, TargetConfig, target_columns
+from affectzoo.model.derived import derived_values
 from affectzoo.model.heads import pool_steps
 
 
@@ -55,7 +55,7 @@ def pooled_scores(
 def _pool(values: np.ndarray, targets: Sequence[TargetConfig], pool: str, derived: Sequence[DerivedTargetConfig]) -> np.ndarray:
     """`[n, K]` to `[K]`, with probabilities that sum to 1."""
     score = pool_steps(torch.from_numpy(values).unsqueeze(0), None, pool)[0].numpy()
-    slices = target_slices(targets)
+    slices = target_columns(targets)
     for target in targets:
         if target.kind == "categorical":
             part = slices[target.name]

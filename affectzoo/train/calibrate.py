@@ -9,14 +9,14 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from affectzoo.config import TargetConfig, TrainConfig
+from affectzoo.config import TargetConfig, TrainConfig, target_columns
 from affectzoo.data.windows import WindowDataset
 from affectzoo.errors import CheckpointError
 from affectzoo.files import write_json
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.objectives.metrics import expected_calibration_error
 from affectzoo.train.batches import evaluation_loader
-from affectzoo.train.evaluate import SplitPredictions, by_recording, by_step, predict_split, target_columns
+from affectzoo.train.evaluate import SplitPredictions, by_recording, by_step, predict_split
 from affectzoo.train.features import OnFeatures
 
 #: Temperatures lie between one over this and this. Without a wrong answer on validation the best one would be 0.

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from affectzoo.config import TargetConfig
+from affectzoo.config import TargetConfig, target_columns
 from affectzoo.data.windows import WindowDataset
 from affectzoo.model.heads import pool_steps
 from affectzoo.objectives.metrics import REGRESSION_METRICS, unweighted_average_recall
@@ -142,16 +142,6 @@ def _probabilities(values: Tensor, targets: Sequence[TargetConfig]) -> Tensor:
         [part.softmax(-1) if target.kind == "categorical" else part for part, target in zip(parts, targets, strict=True)],
         dim=-1,
     )
-
-
-def target_columns(targets: Sequence[TargetConfig]) -> dict[str, slice]:
-    """Target name -> where its columns stand among the K."""
-    columns: dict[str, slice] = {}
-    start = 0
-    for target in targets:
-        columns[target.name] = slice(start, start + len(target.columns))
-        start += len(target.columns)
-    return columns
 
 
 def _metrics(series: SplitPredictions, valid: Tensor, targets: Sequence[TargetConfig]) -> dict[str, float]:

@@ -13,14 +13,14 @@ from typing import Any, Literal
 from accelerate import Accelerator
 
 from affectzoo import __version__
-from affectzoo.config import DataConfig, ExperimentConfig, TargetConfig
+from affectzoo.config import DataConfig, ExperimentConfig, TargetConfig, target_columns
 from affectzoo.data.folds import FoldConfig, assign, fold_count, fold_of
 from affectzoo.data.protocols import Protocol
 from affectzoo.errors import AffectzooError, ConfigError
 from affectzoo.files import without_nan, write_json
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.objectives.metrics import CLASS_METRICS, REGRESSION_METRICS
-from affectzoo.train.evaluate import SplitPredictions, by_recording, target_columns
+from affectzoo.train.evaluate import SplitPredictions, by_recording
 from affectzoo.train.loop import check, train
 from affectzoo.train.report.compare import over_folds
 from affectzoo.train.report.fold_runs import SUMMARY, asked_of, read_summary, with_fold, without_fold

@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from affectzoo.config import ExperimentConfig
+from affectzoo.config import ExperimentConfig, target_columns
 from affectzoo.data.feature_store import check_weights
 from affectzoo.data.schema import SPLITS
 from affectzoo.data.windows import (
@@ -245,15 +245,12 @@ def objective_of(experiment: ExperimentConfig, dataset: WindowDataset | Streamed
     if settings.class_balance or settings.logit_adjustment:
         assert isinstance(dataset, WindowDataset)
         counts = class_counts(dataset)
-        start = 0
-        for target in targets:
-            columns = slice(start, start := start + len(target.columns))
-            if target.kind != "categorical":
-                continue
+        columns = target_columns(targets)
+        for name in (target.name for target in targets if target.kind == "categorical"):
             if settings.class_balance:
-                balanced[target.name] = balanced_weights(counts[columns])
+                balanced[name] = balanced_weights(counts[columns[name]])
             if settings.logit_adjustment:
-                offsets[target.name] = settings.logit_adjustment * log_frequencies(counts[columns])
+                offsets[name] = settings.logit_adjustment * log_frequencies(counts[columns[name]])
     return Objective(
         targets,
         loss=settings.loss,

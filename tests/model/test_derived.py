@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import affectzoo
-from affectzoo.config import DerivedTargetConfig, ModelConfig
-from affectzoo.model.derived import derived_values, target_slices
+from affectzoo.config import DerivedTargetConfig, ModelConfig, target_columns
+from affectzoo.model.derived import derived_values
 from tests.model.toys import register_toys
 
 MOOD = {"name": "mood", "kind": "categorical", "classes": ["sad", "calm", "glad"]}
@@ -34,7 +34,7 @@ def test_blanks_stay_blank_and_spread_to_no_other_target():
 
 
 def test_slices_follow_the_columns():
-    assert target_slices(CONFIG.targets) == {"dominance": slice(0, 1), "mood": slice(1, 4)}
+    assert target_columns(CONFIG.targets) == {"dominance": slice(0, 1), "mood": slice(1, 4)}
 
 
 def test_a_model_keeps_what_is_derived_apart_from_what_the_network_outputs(tmp_path):

@@ -14,12 +14,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from affectzoo.config import TargetConfig
+from affectzoo.config import TargetConfig, target_columns
 from affectzoo.data.protocols import Protocol
 from affectzoo.errors import DataError, InputError
 from affectzoo.objectives.bootstrap import confidence_interval
 from affectzoo.objectives.metrics import CLASS_METRICS, REGRESSION_METRICS, Metric
-from affectzoo.train.evaluate import by_recording, target_columns
+from affectzoo.train.evaluate import by_recording
 from affectzoo.train.report.predicted import Delivered, Predicted
 
 DRAWS, LEVEL = 1000, 0.95

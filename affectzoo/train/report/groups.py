@@ -9,11 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from affectzoo.config import TargetConfig
+from affectzoo.config import TargetConfig, target_columns
 from affectzoo.errors import DataError
 from affectzoo.objectives.bootstrap import confidence_interval
 from affectzoo.objectives.metrics import REGRESSION_METRICS, Metric
-from affectzoo.train.evaluate import target_columns
 from affectzoo.train.report.classes import REPORTED, measured
 from affectzoo.train.report.columns import check_values
 from affectzoo.train.report.compare import DRAWS, LEVEL, Compared

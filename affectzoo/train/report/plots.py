@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from affectzoo.config import TargetConfig
+from affectzoo.config import TargetConfig, target_columns
 from affectzoo.files import replacing
-from affectzoo.train.evaluate import target_columns
 from affectzoo.train.report.canvas import FAINT, GREY, INK, MEAN, PREDICTED, QUIET, TRUE_STROKE, new_figure, plain, words_of
 from affectzoo.train.report.class_plots import confusion, groups, reliability
 from affectzoo.train.report.report import Report

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from affectzoo.config import SmoothingConfig, TargetConfig
+from affectzoo.config import SmoothingConfig, TargetConfig, target_columns
 from affectzoo.errors import InputError
 from affectzoo.model.smoothing import smoothed
-from affectzoo.train.evaluate import SplitPredictions, target_columns
+from affectzoo.train.evaluate import SplitPredictions
 
 #: Steps whose times differ by less are at one time.
 _SAME_TIME_S = 1e-6

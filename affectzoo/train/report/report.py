@@ -14,11 +14,11 @@ import pandas as pd
 import torch
 
 from affectzoo import __version__
-from affectzoo.config import DataConfig, TargetConfig
+from affectzoo.config import DataConfig, TargetConfig, target_columns
 from affectzoo.files import replacing, without_nan, write_json
 from affectzoo.objectives.bootstrap import confidence_interval
 from affectzoo.objectives.metrics import CLASS_METRICS, REGRESSION_METRICS, ccc
-from affectzoo.train.evaluate import SplitPredictions, target_columns
+from affectzoo.train.evaluate import SplitPredictions
 from affectzoo.train.report.classes import REPORTED, class_tables, confusion_frame, measured
 from affectzoo.train.report.compare import DRAWS, LEVEL, Compared
 from affectzoo.train.report.groups import by_column, headline, to_frame

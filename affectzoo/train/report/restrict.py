@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from affectzoo.config import TargetConfig
+from affectzoo.config import TargetConfig, target_columns
 from affectzoo.errors import InputError
-from affectzoo.train.evaluate import SplitPredictions, target_columns
+from affectzoo.train.evaluate import SplitPredictions
 from affectzoo.train.report.compare import Compared
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from affectzoo.config import DataConfig
+from affectzoo.config import DataConfig, target_columns
 from affectzoo.data.corpus import Corpus, options_of
 from affectzoo.data.load import open_corpus
 from affectzoo.errors import ConfigError, DataError, InputError
 from affectzoo.registry import registry
-from affectzoo.train.evaluate import target_columns
 from affectzoo.train.report.assess import accelerator_on
 from affectzoo.train.report.compare import at_times
 from affectzoo.train.report.postprocess import PostProcessing

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
-from affectzoo.config import DataConfig, TargetConfig
+from affectzoo.config import DataConfig, TargetConfig, target_columns
 from affectzoo.objectives.metrics import CLASS_METRICS, REGRESSION_METRICS, ccc
-from affectzoo.train.evaluate import SplitPredictions, by_recording, target_columns
+from affectzoo.train.evaluate import SplitPredictions, by_recording
 from affectzoo.train.report.report import Report
 
 STEPS, CLIPS = 6, 4

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from affectzoo.config import TargetConfig
+from affectzoo.config import TargetConfig, target_columns
 from affectzoo.model.heads import pool_steps
-from affectzoo.train.evaluate import SplitPredictions, by_recording, by_step, scores, target_columns
+from affectzoo.train.evaluate import SplitPredictions, by_recording, by_step, scores
 
 VALENCE = [TargetConfig.parse("valence")]
 
