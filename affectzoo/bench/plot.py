@@ -24,7 +24,7 @@ def plot_bench(summary: dict[str, Any], path: Path) -> Path | None:
         `path`; None where no row has both numbers.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
+    from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
     rows = [row for row in summary["rows"] if row["ms_per_step"] and row["metrics"]]
     rows = sorted((row for row in rows if row["metrics"]["score"]["mean"] is not None), key=_score)
@@ -41,6 +41,8 @@ def plot_bench(summary: dict[str, Any], path: Path) -> Path | None:
     if max(costs) > 10 * min(costs):  # or all but the slowest would stand on one another
         panel.set_xscale("log")
         panel.xaxis.set_major_formatter(ScalarFormatter())
+        # Within a decade or so the minor ticks carry the numbers: 20, not 2 x 10^1.
+        panel.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else ""))
     # Names stand in a column beside the panel, each as near the height of its point as its neighbours let it.
     low, high = panel.get_ylim()
     wanted = [(_score(row) - low) / (high - low) for row in rows]
