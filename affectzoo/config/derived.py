@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import StringConstraints, model_validator
 
 from affectzoo.config.base import StrictConfig
-from affectzoo.config.targets import KNOWN_TARGETS, NAME_PATTERN, TargetConfig
+from affectzoo.config.targets import KNOWN_TARGETS, TargetConfig, TargetName
 
 
 class DerivedTargetConfig(StrictConfig):
@@ -23,7 +23,7 @@ class DerivedTargetConfig(StrictConfig):
         source: where the coordinates come from, a citation.
     """
 
-    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    name: TargetName
     of: str
     coordinates: dict[str, float]
     low: float = -1.0

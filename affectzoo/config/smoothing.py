@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import ROUND_CEILING, Context
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -47,7 +48,7 @@ class SmoothingConfig(StrictConfig):
         """Steps of `step_s` seconds on either side of the middle one; 0 where the window smooths nothing."""
         steps = self.seconds / step_s
         side = _DEVIATIONS_KEPT / _DEVIATIONS_WIDE * steps if self.kind == "gaussian" else (steps - 1) / 2
-        return math.floor(min(side + _ROUNDING, _MOST_STEPS))
+        return max(0, math.floor(min(side + _ROUNDING, _MOST_STEPS)))
 
     def weights(self, step_s: float) -> list[float]:
         """What each step of a whole window counts for, from the first to the last; of a median, all alike."""
@@ -58,8 +59,10 @@ class SmoothingConfig(StrictConfig):
         return [math.exp(-0.5 * (place * step_s / deviation_s) ** 2) for place in range(-reach, reach + 1)]
 
     def least_s(self, step_s: float) -> float:
-        """The fewest seconds that smooth anything."""
-        return step_s * (_DEVIATIONS_WIDE / _DEVIATIONS_KEPT if self.kind == "gaussian" else 3)
+        """The fewest seconds of four digits that smooth anything."""
+        least_s = step_s * (_DEVIATIONS_WIDE / _DEVIATIONS_KEPT if self.kind == "gaussian" else 3)
+        # Rounded up: who is told 2.333 of 2.3333 would be refused again. What is behind ten digits is of the product.
+        return float(Context(prec=4, rounding=ROUND_CEILING).create_decimal(f"{least_s:.9e}"))
 
     def words(self, step_s: float) -> str:
         """What is done, for tables and reports."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from affectzoo.config.base import StrictConfig
 
@@ -27,6 +27,25 @@ KNOWN_TARGETS: dict[str, dict[str, Any]] = {
 }
 
 
+#: What stands beside the targets in a timeline or in its scores: a target of such a name would overwrite it.
+TAKEN_COLUMNS = frozenset(
+    (
+        *("time_s", "start_s", "end_s", "face_id", "face_present", "audio_present", "face_frames"),
+        *("box_x0", "box_y0", "box_x1", "box_y1", "file", "clips"),
+    )
+)
+
+
+def _free(name: str) -> str:
+    if name in TAKEN_COLUMNS:
+        raise ValueError(f"every timeline has a column {name!r} that is no target; give another name")
+    return name
+
+
+#: Of a target, derived or not.
+TargetName = Annotated[str, Field(pattern=NAME_PATTERN), AfterValidator(_free)]
+
+
 class TargetConfig(StrictConfig):
     """One target. A bare string is looked up in `KNOWN_TARGETS`.
 
@@ -38,7 +57,7 @@ class TargetConfig(StrictConfig):
             (Guo et al. 2017).
     """
 
-    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    name: TargetName
     kind: Literal["continuous", "ordinal", "categorical"] = "continuous"
     low: float = -1.0
     high: float = 1.0

@@ -38,21 +38,21 @@ def smoothed(
             counts = has_value[window]
             given = values[window[counts]]
             if smoothing.kind == "median":
-                result[run[k]] = _median(given, targets)
+                result[run[k]] = as_probabilities(np.median(given, axis=0), given, targets)
             else:
                 share = weights[reach - side : reach + side + 1][counts]
                 result[run[k]] = share @ given / share.sum()
     return result
 
 
-def _median(given: np.ndarray, targets: Sequence[TargetConfig]) -> np.ndarray:
-    """`[m, K]` to `[K]`. The medians of probabilities need not sum to 1, so they are made to."""
-    median = np.median(given, axis=0)
+def as_probabilities(pooled: np.ndarray, given: np.ndarray, targets: Sequence[TargetConfig]) -> np.ndarray:
+    """`[K]`: what `[m, K]` was pooled to, with probabilities that sum to 1, which medians need not; a new array."""
+    result = pooled.copy()
     slices = target_columns(targets)
     for target in targets:
         if target.kind == "categorical":
             part = slices[target.name]
             # Where every step is sure of another class, no median is left: then the mean says so.
-            chosen = median[part] if median[part].sum() > 0 else given[:, part].mean(axis=0)
-            median[part] = chosen / chosen.sum()
-    return median
+            chosen = pooled[part] if pooled[part].sum() > 0 else given[:, part].mean(axis=0)
+            result[part] = chosen / chosen.sum()
+    return result

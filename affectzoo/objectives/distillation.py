@@ -20,7 +20,7 @@ class Distillation(nn.Module):
 
     Args:
         targets: what the K columns mean, in order.
-        weights: `[targets]`, from 0 up and not all 0; a target of weight 0 is left out.
+        weights: `[targets]`, from 0 up and not all 0; a target of weight 0 is left out, whatever it holds.
         temperature: over 0.
         share: of this distance in the whole loss; kept for who adds them up.
     """
@@ -31,6 +31,7 @@ class Distillation(nn.Module):
         super().__init__()
         self.targets, self.temperature, self.share = tuple(targets), temperature, share
         self.register_buffer("weights", weights.clone(), persistent=False)
+        self._counted = [place for place, weight in enumerate(weights.tolist()) if weight > 0]
 
     def mean_of(self, predictions: Sequence[Tensor]) -> Tensor:
         """`[B, L, K]` of all teachers together, from `[B, L, K]` of each: classes as probabilities at the temperature."""
@@ -56,8 +57,8 @@ class Distillation(nn.Module):
         blank = ~valid.unsqueeze(-1)
         dtype = torch.promote_types(prediction.dtype, torch.float32)
         x, y = (values.to(dtype).masked_fill(blank, 0.0).split(self._sizes(), dim=-1) for values in (prediction, taught))
-        steps = torch.stack([self._distance(*parts) for parts in zip(self.targets, x, y, strict=True)], dim=-1)
-        share = self.weights.to(dtype)
+        steps = torch.stack([self._distance(self.targets[i], x[i], y[i]) for i in self._counted], dim=-1)
+        share = self.weights[self._counted].to(dtype)
         return (share * mean_loss(steps, torch.ones_like(steps), valid, total)).sum() / share.sum()
 
     def _distance(self, target: TargetConfig, x: Tensor, y: Tensor) -> Tensor:

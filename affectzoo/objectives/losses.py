@@ -135,11 +135,10 @@ class Objective(nn.Module):
         self.register_buffer("weights", torch.tensor(_target_weights(targets, weights or {})), persistent=False)
         self.register_buffer("class_weights", torch.ones(count), persistent=False)
         for name, given in (class_weights or {}).items():
-            checked = _checked_class_weights(name, given, targets)
-            self.class_weights[self.columns[name]] = checked
+            self.class_weights[self.columns[name]] = _checked_class_weights(name, given, targets)
         self.register_buffer("offsets", torch.zeros(count), persistent=False)
         for name, given in (offsets or {}).items():
-            self.offsets[self.columns[name]] = given.float()
+            self.offsets[self.columns[name]] = _checked_offsets(name, given, targets)
         self.log_variance = nn.Parameter(torch.zeros(len(targets))) if weighting == "uncertainty" else None
         counted = [target for target, weight in zip(targets, self.weights.tolist(), strict=True) if weight > 0]
         self._concordant = [target.name for target in counted if self.losses[target.name] == "ccc"]
@@ -241,16 +240,29 @@ def _target_weights(targets: Sequence[TargetConfig], given: Mapping[str, float])
 
 def _checked_class_weights(name: str, weights: Tensor, targets: Sequence[TargetConfig]) -> Tensor:
     """The class weights of a target, if it has such classes."""
-    categorical = {target.name: len(target.classes) for target in targets if target.kind == "categorical"}
-    if name not in categorical:
-        raise ConfigError(
-            f"class_weights: no categorical target {name!r}; the categorical targets are {', '.join(categorical) or 'none'}"
-        )
-    if weights.shape != (categorical[name],):
-        raise ConfigError(f"class_weights: {name!r} has {categorical[name]} classes, but the weights are {list(weights.shape)}")
+    _check_classes("class_weights", name, weights, targets)
     if not bool((weights.isfinite() & (weights >= 0)).all()) or not bool(weights.any()):
         raise ConfigError(f"class_weights: those of {name!r} must be numbers from 0 up, and not all 0")
     return weights.float()
+
+
+def _checked_offsets(name: str, offsets: Tensor, targets: Sequence[TargetConfig]) -> Tensor:
+    """The offsets of a target's logits, if it has such classes."""
+    _check_classes("offsets", name, offsets, targets)
+    if not bool(offsets.isfinite().all()):
+        raise ConfigError(f"offsets: those of {name!r} must be finite numbers")
+    return offsets.float()
+
+
+def _check_classes(what: str, name: str, values: Tensor, targets: Sequence[TargetConfig]) -> None:
+    """Refuse what is not one value for each class of a target."""
+    categorical = {target.name: len(target.classes) for target in targets if target.kind == "categorical"}
+    if name not in categorical:
+        raise ConfigError(
+            f"{what}: no categorical target {name!r}; the categorical targets are {', '.join(categorical) or 'none'}"
+        )
+    if values.shape != (categorical[name],):
+        raise ConfigError(f"{what}: {name!r} has {categorical[name]} classes, but what is given is {list(values.shape)}")
 
 
 def _check_choice(what: str, value: str, known: Sequence[str]) -> None:

@@ -57,7 +57,7 @@ class Predictor:
 
     Attributes:
         notes: sentences about what is done to the network's outputs: smoothed, and by which tables something is derived.
-        timings: of the last file, None before the first.
+        timings: of the last file, None before the first and where that failed.
 
     Raises:
         InputError: a value out of its range, or a model with a stream that media files do not hold.

@@ -12,6 +12,7 @@ import torch
 from affectzoo.config import DerivedTargetConfig, TargetConfig, target_columns
 from affectzoo.model.derived import derived_values
 from affectzoo.model.heads import pool_steps
+from affectzoo.model.smoothing import as_probabilities
 
 
 def pooled_scores(
@@ -54,14 +55,9 @@ def pooled_scores(
 
 def _pool(values: np.ndarray, targets: Sequence[TargetConfig], pool: str, derived: Sequence[DerivedTargetConfig]) -> np.ndarray:
     """`[n, K]` to `[K]`, with probabilities that sum to 1."""
-    score = pool_steps(torch.from_numpy(values).unsqueeze(0), None, pool)[0].numpy()
+    pooled = pool_steps(torch.from_numpy(values).unsqueeze(0), None, pool)[0].numpy()
+    score = as_probabilities(pooled, values, targets)
     slices = target_columns(targets)
-    for target in targets:
-        if target.kind == "categorical":
-            part = slices[target.name]
-            # Where every clip is sure of another class, no median is left: then the mean says so.
-            chosen = score[part] if score[part].sum() > 0 else values[:, part].mean(axis=0)
-            score[part] = chosen / chosen.sum()
     for target, value in zip(derived, derived_values(score, targets, derived), strict=True):
         score[slices[target.name]] = value
     return score

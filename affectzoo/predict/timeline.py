@@ -77,11 +77,15 @@ class Timeline:
     ) -> None:
         if pool is not None and pool not in POOLS:
             raise InputError(f"pool is one of {', '.join(POOLS)}, or None; not {pool!r}")
-        self.targets = tuple(targets)
+        self.targets, self.derived = tuple(targets), tuple(derived)
+        names = {target.name for target in self.targets}
+        if absent := [target.name for target in self.derived if not {target.name, target.of} <= names]:
+            raise InputError(
+                f"{absent[0]!r} is derived, and it or what it is of is no target here; give the config's predicted_targets"
+            )
         self.columns = tuple(column for target in self.targets for column in target.columns)
         self.frame = _typed(frame, self.columns)
         self.source, self.model, self.detector = source, model, detector
-        self.derived = tuple(derived)
         self.warnings, self.notes = list(warnings), list(notes)
         self.pool = pool
         self._duration_s = duration_s
@@ -108,18 +112,23 @@ class Timeline:
 
     @classmethod
     def read_csv(
-        cls, path: str | PathLike[str], *, targets: Sequence[TargetConfig] | None = None, pool: str | None = None
+        cls,
+        path: str | PathLike[str],
+        *,
+        targets: Sequence[TargetConfig] | None = None,
+        derived: Sequence[DerivedTargetConfig] = (),
+        pool: str | None = None,
     ) -> Timeline:
         """Read what `to_csv` wrote.
 
         Args:
             path: the file.
             targets: what its columns mean; None for standard ones such as valence and arousal.
-            pool: as in the constructor; the file does not say it.
+            derived, pool: as in the constructor; the file says neither, and scores need both.
 
         Raises:
             DataError: no such file, not a timeline, a value of the wrong kind, or a target without a standard meaning.
-            InputError: no such `pool`.
+            InputError: no such `pool`, or something is derived that is no target.
         """
         try:
             # As text, because pandas would take any word for true.
@@ -143,7 +152,7 @@ class Timeline:
         if absent:
             raise DataError(f"{path} has no column {absent[0]!r}")
         columns = [column for target in targets for column in target.columns]
-        return cls(_parsed(frame, columns, path), targets=targets, pool=pool)
+        return cls(_parsed(frame, columns, path), targets=targets, derived=derived, pool=pool)
 
     def to_csv(self, path: str | PathLike[str]) -> Path:
         """Write a CSV file with a header; parent folders are made. Raises `InputError` where nothing can be written."""

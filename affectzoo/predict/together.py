@@ -104,13 +104,13 @@ class CombinedPredictor:
             MediaError: the file cannot be read, or holds no track that any model takes.
             AffectzooError: a model failed; the message begins with its name.
         """
+        for part in self.parts:
+            part.timings = None  # of one that is left out or never begins, none remain from another file
         file = local_path(path)
         if not os.path.isfile(file):  # noqa: PTH113 - `Path.is_file` raises where a folder may not be entered
             return self.parts[0](file)  # says what is wrong: no such file, or a folder
         able = self._able(file)
         timelines: list[Timeline] = []
-        for part in self.parts:
-            part.timings = None  # of one that is left out, none remain from another file
         for k in able:
             told = None if progress is None else _share(progress, [t.duration_s for t in timelines], len(able))
             try:

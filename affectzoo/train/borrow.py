@@ -61,8 +61,11 @@ def take_backbones(model: AffectModel, init: Mapping[str, str], say: Callable[[s
         source = sources.get(name) or AffectModel.from_folder(found.folder, dtype="float32")
         sources[name] = source
         there, here = stream_of(source.config, modality, name), model.config.streams[modality]
-        if difference := first_difference(_kind(there), _kind(here), "in this model"):
+        if difference := first_difference(backbone_and_input(there), backbone_and_input(here), "in this model"):
             raise ConfigError(f"the {modality} stream of {name} is not this model's: {difference}; make them equal")
+        before, now = source.config.sequence.seconds, model.config.sequence.seconds
+        if before != now:
+            say(f"warning: the {modality} backbone of {name} was trained on {before:g} s at a time, here it reads {now:g} s")
         state = source.backbones[modality].state_dict()
         model.backbones[modality].load_state_dict(state, strict=True)
         commit = f" (commit {found.revision})" if found.revision else ""
@@ -82,6 +85,12 @@ def stream_of(config: ModelConfig, modality: str, name: str) -> StreamConfig:
     return config.streams[modality]
 
 
+def backbone_and_input(stream: StreamConfig) -> dict[str, Any]:
+    """What must be equal for weights and preprocessing to fit; a plugin's version may differ, as in every loaded model."""
+    whole = stream.to_json()
+    return {"backbone": {key: whole["backbone"][key] for key in ("name", "config")}, "input": whole["input"]}
+
+
 def _as_mapping(stream: Any) -> dict[str, Any]:
     """A stream in full, whether it is given as a backbone's name, as a backbone, or as itself."""
     if isinstance(stream, str) or (isinstance(stream, dict) and "name" in stream):
@@ -97,9 +106,3 @@ def _at(whole: Any, named: Any) -> Any:
     if not (isinstance(whole, dict) and isinstance(named, dict)):
         return whole
     return {key: _at(whole[key], value) for key, value in named.items() if key in whole}
-
-
-def _kind(stream: StreamConfig) -> dict[str, Any]:
-    """What must be equal for weights and preprocessing to fit; a plugin's version may differ, as in every loaded model."""
-    whole = stream.to_json()
-    return {"backbone": {key: whole["backbone"][key] for key in ("name", "config")}, "input": whole["input"]}

@@ -44,7 +44,7 @@ def check(experiment: ExperimentConfig) -> None:
 
 
 def _check_training(settings: TrainConfig, model: ModelConfig, where: str) -> None:
-    """Refuse what acts on classes where there are none, and a mixture of one window.
+    """Refuse what acts on classes, numbers, labels or other windows where there are none, and what is asked for twice.
 
     Raises:
         ConfigError: names the option, under `where` (`train` or `pretrain`).
@@ -62,18 +62,25 @@ def _check_training(settings: TrainConfig, model: ModelConfig, where: str) -> No
     for option, on in asked.items():
         if on and not classes:
             raise ConfigError(f"{where}.{option} has no effect: no target is categorical; leave it out")
+    if settings.loss != "ccc" and all(target.kind == "categorical" for target in model.targets):
+        raise ConfigError(f"{where}.loss has no effect: every target is categorical, and takes cross-entropy; leave it out")
     balances = {"class_balance": settings.class_balance, "sampling: classes": settings.sampling == "classes"}
     if settings.logit_adjustment and any(balances.values()):
         other = next(option for option, on in balances.items() if on)
         raise ConfigError(f"{where}.logit_adjustment and {where}.{other} both make up for rare classes: choose one")
     if settings.mixup and settings.batch_size == 1:
         raise ConfigError(f"{where}.mixup has no effect with {where}.batch_size 1: there is no other window in the batch")
+    if distil is not None and len(set(distil.teachers)) < len(distil.teachers):
+        twice = next(name for name in distil.teachers if distil.teachers.count(name) > 1)
+        raise ConfigError(f"{where}.distil.teachers names {twice} more than once, and all have the same say; name it once")
     if distil is not None and distil.weight == 1:
         of_labels = {
             "label_smoothing": settings.label_smoothing,
             "class_balance": settings.class_balance,
             "logit_adjustment": settings.logit_adjustment,
             "weighting": settings.weighting != "fixed",
+            "loss": settings.loss != "ccc",
+            "ordinal_loss": settings.ordinal_loss != "regress",
         }
         for option, on in of_labels.items():
             if on:

@@ -17,6 +17,7 @@ from affectzoo.hub.resolve import resolve
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.objectives.distillation import Distillation
 from affectzoo.objectives.losses import Objective
+from affectzoo.train.borrow import backbone_and_input
 
 
 class Teachers:
@@ -80,12 +81,23 @@ def check_backbones(teachers: Mapping[str, AffectModel], model: AffectModel) -> 
         ConfigError: names the teacher and the modality.
     """
     for name, teacher in teachers.items():
-        for modality, backbone in model.backbones.items():
-            if weights_digest(backbone) != weights_digest(teacher.backbones[modality]):
-                raise ConfigError(
-                    f"train.distil: the training is on features, and the {modality} backbone of {name} has other weights than "
-                    "the one that made them; leave the teacher out, or train on raw inputs"
-                )
+        if difference := other_backbone(teacher, model):
+            raise ConfigError(
+                f"train.distil: the training is on features, and {name} would have made others: {difference}; leave the "
+                "teacher out, or train on raw inputs"
+            )
+
+
+def other_backbone(teacher: AffectModel, model: AffectModel) -> str:
+    """The first backbone of a teacher that may make other features than the model's own, as a clause; empty where none does."""
+    for modality, backbone in model.backbones.items():
+        # Equal weights are not enough: pooling has none.
+        there, here = (backbone_and_input(one.config.streams[modality]) for one in (teacher, model))
+        if difference := first_difference(there, here, "in this model"):
+            return f"of its {modality} stream {difference}"
+        if weights_digest(backbone) != weights_digest(teacher.backbones[modality]):
+            return f"its {modality} backbone has other weights"
+    return ""
 
 
 def _difference(teacher: ModelConfig, model: ModelConfig) -> str:

@@ -18,6 +18,7 @@ from affectzoo.config import ExperimentConfig
 from affectzoo.data.feature_store import weights_digest
 from affectzoo.data.windows import FeatureWindows, WindowDataset
 from affectzoo.model.affect_model import AffectModel
+from affectzoo.train.distil import other_backbone
 
 #: Sub-sequences that a backbone takes at once, of as many rows as it takes.
 _STEPS_AT_ONCE = 128
@@ -50,8 +51,7 @@ def encoded_once(experiment: ExperimentConfig, model: AffectModel, teachers: Map
     weights = [list(backbone.parameters()) for backbone in model.backbones.values()]
     if not all(own and not any(weight.requires_grad for weight in own) for own in weights):
         return False
-    own = weights_of_backbones(model) if teachers else {}
-    return all(weights_of_backbones(teacher) == own for teacher in teachers.values())
+    return not any(other_backbone(teacher, model) for teacher in teachers.values())
 
 
 def weights_of_backbones(model: AffectModel) -> dict[str, str]:

@@ -42,11 +42,11 @@ def seen_by(folder: Path) -> Seen:
 
 
 def write_seen(folder: Path, experiment: ExperimentConfig, training: Any) -> None:
-    """Save the subjects of the training split, and whom the models of `experiment.init` were trained on.
+    """Save the subjects of the training split, and whom the models of `experiment.init` and the teachers were trained on.
 
     Of a split that is streamed nobody knows them; whose classes are the people, tests on them by intent.
     """
-    seen = dict(_of_init(experiment))
+    seen = dict(_of_models(experiment))
     if not _names_people(experiment):
         name = source_of(experiment.data)
         own = frozenset(training.subjects) if isinstance(training, WindowDataset) else None
@@ -56,7 +56,7 @@ def write_seen(folder: Path, experiment: ExperimentConfig, training: Any) -> Non
 
 
 def check_people(experiment: ExperimentConfig, datasets: Mapping[str, Any], say: Callable[[str], None]) -> None:
-    """Refuse a subject in two splits; say who of the test split each model of `experiment.init` was trained on.
+    """Refuse a subject in two splits; say who of the test split each model that it learns from was trained on.
 
     Raises:
         DataError: names the subject and both splits.
@@ -67,7 +67,7 @@ def check_people(experiment: ExperimentConfig, datasets: Mapping[str, Any], say:
     for one, other in itertools.combinations(people, 2):
         if people[one] & people[other]:
             raise DataError(f"subject {min(people[one] & people[other])!r} is in both {one} and {other}")
-    for name in experiment.init_models:
+    for name in _models(experiment):
         if met := met_before(_of_model(name), experiment.data, people.get("test", ())):
             say(f"warning: {name} was trained on {counted(met, people['test'])}, of the test split")
 
@@ -83,10 +83,16 @@ def counted(met: list[str], subjects: Iterable[str]) -> str:
     return f"{len(met)} of the {len(set(subjects))} subjects, {met[0]} among them"
 
 
-def _of_init(experiment: ExperimentConfig) -> Seen:
-    """Whom the models that a run starts from were trained on, together."""
+def _models(experiment: ExperimentConfig) -> tuple[str, ...]:
+    """The models that a run starts from or is taught by, each once: what they know of people reaches its weights."""
+    distil = experiment.train.distil
+    return tuple(dict.fromkeys((*experiment.init_models, *(distil.teachers if distil is not None else ()))))
+
+
+def _of_models(experiment: ExperimentConfig) -> Seen:
+    """Whom the models that a run learns from were trained on, together."""
     together: dict[str, frozenset[str] | None] = {}
-    for name in experiment.init_models:
+    for name in _models(experiment):
         for dataset, people in _of_model(name).items():
             before = together.get(dataset, frozenset())
             together[dataset] = None if people is None or before is None else people | before

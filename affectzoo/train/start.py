@@ -51,12 +51,11 @@ def start_from(model: AffectModel, experiment: ExperimentConfig, say: Callable[[
         if begins(name, parts):
             continue
         if name not in given or given[name].shape != tensor.shape:
-            found = f"has shape {list(given[name].shape)}" if name in given else "is not there"
+            instead = f"has shape {list(given[name].shape)}" if name in given else "is not there"
             raise ConfigError(
-                f"{name} {list(tensor.shape)} {found} in {experiment.init}; make the model like that one, or let the part "
+                f"{name} {list(tensor.shape)} {instead} in {experiment.init}; make the model like that one, or let the part "
                 f"start anew: new_parts: [{_part(name)}]"
             )
-    dropped = [name for name in given if begins(name, parts)]
     lost = [name for name in given if name not in own and not begins(name, parts)]
     if lost:
         raise ConfigError(
@@ -68,9 +67,9 @@ def start_from(model: AffectModel, experiment: ExperimentConfig, say: Callable[[
     commit = f" (commit {found.revision})" if found.revision else ""
     say(f"starts from {experiment.init}{commit}: {len(kept)} of {len(own)} tensors")
     for part in parts:
-        lost = [name for name in dropped if begins(name, [part])]
-        shown = ", ".join(f"{name} {list(given[name].shape)}" for name in lost[:_SHOWN])
-        more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+        dropped = [name for name in given if begins(name, [part])]
+        shown = ", ".join(f"{name} {list(given[name].shape)}" for name in dropped[:_SHOWN])
+        more = f" and {len(dropped) - _SHOWN} more" if len(dropped) > _SHOWN else ""
         say(f"{part} starts anew; dropped: {shown or 'nothing'}{more}")
 
 

@@ -36,6 +36,7 @@ def test_a_known_name_gives_the_range_that_is_left_out():
         ({"of": "dominance"}, "is of 'dominance', which is no categorical target here"),
         ({"name": "dominance"}, "derived target 'dominance' is a target already"),
         ({"name": "a.b"}, "derived.0.name"),
+        ({"name": "time_s"}, "every timeline has a column 'time_s' that is no target; give another name"),
         ({"coordinates": {"sad": -0.6}}, "lacks coordinates of 'glad'"),
         ({"coordinates": {"sad": 0, "glad": 0, "mad": 0}}, "has coordinates of 'mad', no class of 'mood'"),
         ({"coordinates": {"sad": -1.5, "glad": 0}}, "'sad' lies at -1.5, outside of -1 to 1"),

@@ -60,6 +60,20 @@ def test_the_fewest_seconds_reach_one_step(kind):
     assert SmoothingConfig(kind=kind, seconds=0.99 * least_s).reach(0.4) == 0
 
 
+@pytest.mark.parametrize("step_s", [7 / 9, 1 / 3, 32 / 30, 0.4])
+@pytest.mark.parametrize("kind", ["box", "median", "gaussian"])
+def test_the_seconds_that_a_refusal_names_are_enough(kind, step_s):
+    told = f"{SmoothingConfig(kind=kind, seconds=0.01).least_s(step_s):.4g}"
+    assert SmoothingConfig.parse(f"{kind}:{told}").reach(step_s) == 1
+
+
+@pytest.mark.parametrize("kind", ["box", "median", "gaussian"])
+def test_a_window_under_a_step_is_the_step_alone(kind):
+    smoothing = SmoothingConfig(kind=kind, seconds=0.05)
+    assert smoothing.reach(0.5) == 0
+    assert smoothing.weights(0.5) == [1.0]
+
+
 @pytest.mark.parametrize("kind", ["box", "median", "gaussian"])
 def test_no_number_makes_an_endless_window(kind):
     assert len(SmoothingConfig(kind=kind, seconds=1e308).weights(5e-324)) < 1_000_000

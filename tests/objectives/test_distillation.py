@@ -74,6 +74,19 @@ def test_targets_are_weighed_and_a_model_that_says_the_same_has_no_distance():
     assert distance(temperature=2.0)(x, same, VALID).item() == pytest.approx(0, abs=1e-6)
 
 
+def test_a_target_of_weight_zero_is_left_out_whatever_it_holds():
+    columns = torch.tensor([False, True, True, True, True, False])
+    found = []
+    for rubbish in (0.0, float("nan")):
+        x, y = (part.masked_fill(columns, rubbish) for part in (values(5), taught(0)))
+        x.requires_grad_()
+        value = distance((1, 0, 0, 2))(x, y, VALID)
+        value.backward()
+        found.append((value.detach(), x.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+
+
 def test_steps_that_do_not_count_reach_neither_loss_nor_gradient():
     found = []
     for rubbish in (0.0, float("nan")):

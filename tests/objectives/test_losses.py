@@ -348,9 +348,13 @@ def test_an_objective_keeps_only_what_it_learns():
         ({"weights": {"valence": float("nan")}}, "nan of target 'valence'"),
         ({"weights": dict.fromkeys(("valence", "emotion", "pain", "bdi-ii"), 0.0)}, "all are 0"),
         ({"class_weights": {"valence": torch.ones(1)}}, "no categorical target 'valence'; the categorical targets are emotion"),
-        ({"class_weights": {"emotion": torch.ones(4)}}, r"'emotion' has 3 classes, but the weights are \[4\]"),
+        ({"class_weights": {"emotion": torch.ones(4)}}, r"'emotion' has 3 classes, but what is given is \[4\]"),
         ({"class_weights": {"emotion": torch.zeros(3)}}, "'emotion' must be numbers from 0 up, and not all 0"),
         ({"class_weights": {"emotion": torch.tensor([1.0, -1.0, 1.0])}}, "'emotion' must be numbers from 0 up"),
+        ({"offsets": {"valence": torch.ones(1)}}, "offsets: no categorical target 'valence'; the categorical"),
+        ({"offsets": {"joy": torch.ones(3)}}, "offsets: no categorical target 'joy'"),
+        ({"offsets": {"emotion": torch.ones(1)}}, r"offsets: 'emotion' has 3 classes, but what is given is \[1\]"),
+        ({"offsets": {"emotion": torch.zeros(3).log()}}, "offsets: those of 'emotion' must be finite numbers"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_by_name(given, said):

@@ -71,6 +71,18 @@ def test_scores_derive_from_the_pooled_probabilities(moody, make_clip, detector,
     np.testing.assert_allclose(scores["valence"], expected(scores), atol=EXACT)
 
 
+def test_scores_of_a_file_that_was_written_derive_as_they_did(moody, make_clip, detector, tmp_path):
+    model = moody(pool="median")
+    timeline = Predictor(model, detector=detector, device="cpu")(make_clip())
+    path, config = timeline.to_csv(tmp_path / "t.csv"), model.config
+    again = Timeline.read_csv(path, targets=config.predicted_targets, derived=config.derived, pool="median")
+    np.testing.assert_allclose(again.scores["valence"], timeline.scores["valence"], atol=1e-5)  # six decimals
+    np.testing.assert_allclose(again.scores["valence"], expected(again.scores), atol=EXACT)
+    for targets in (config.targets, ["valence"]):
+        with pytest.raises(InputError, match=r"is derived, and it or what it is of is no target here"):
+            Timeline.read_csv(path, targets=list(map(TargetConfig.parse, targets)), derived=config.derived)
+
+
 @pytest.mark.parametrize("how", ["box:1.2", "median:1.2", "gaussian:0.8"])
 def test_each_face_and_nobody_are_smoothed_apart_and_before_anything_is_derived(moody, make_clip, detector, how):
     clip = make_clip(red=[(0, 2.4)], green=[(0.8, 4)], duration_s=5.6)

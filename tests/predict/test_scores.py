@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from affectzoo.config import TargetConfig
-from affectzoo.errors import InputError
+from affectzoo.config.targets import TAKEN_COLUMNS
+from affectzoo.errors import ConfigError, InputError
 from affectzoo.predict import Predictor, Timeline
+from affectzoo.predict.timeline import LEADING, TRAILING
 from affectzoo.predict.windows import Row
 
 BDI = TargetConfig.parse("bdi-ii")
@@ -82,6 +84,14 @@ def test_pooled_probabilities_sum_to_one(pool):
 def test_classes_that_share_the_clips_evenly_are_told_by_the_mean():
     timeline = Timeline.from_rows([row(i, 0, *np.eye(3)[i]) for i in range(3)], targets=[EMOTION], pool="median")
     np.testing.assert_allclose(timeline.scores.iloc[0, 4:].to_numpy(dtype=float), 1 / 3)
+
+
+def test_no_target_may_have_the_name_of_another_column(two_faces, tmp_path):
+    table = pd.read_csv(two_faces.scores_to_csv(tmp_path / "scores.csv"))
+    assert {*LEADING, *TRAILING, *table.columns} - {"bdi-ii"} == TAKEN_COLUMNS
+    for name in TAKEN_COLUMNS:
+        with pytest.raises(ConfigError, match=f"has a column '{name}' that is no target; give another name"):
+            TargetConfig.parse({"name": name})
 
 
 def test_a_timeline_without_pool_has_no_scores_and_an_unknown_one_is_refused(tmp_path):

@@ -103,9 +103,13 @@ def test_a_file_that_fails_leaves_no_times_of_another(make_model, make_clip, det
     assert predictor.timings is None
 
 
-def test_of_several_models_each_that_took_part_tells(make_model, make_clip, detector):
+def test_of_several_models_each_that_took_part_tells(make_model, make_clip, detector, tmp_path):
     both = CombinedPredictor([make_model(audio=None), make_model(visual=None)], detector=detector, device="cpu")
     both(make_clip(duration_s=1))
     assert [part.timings is not None for part in both.parts] == [True, True]
     both(make_clip("silent.mkv", duration_s=1, sound=None))
     assert [part.timings is not None for part in both.parts] == [True, False]
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    with pytest.raises(MediaError):
+        both(tmp_path / "bad.mp4")
+    assert [part.timings for part in both.parts] == [None, None]

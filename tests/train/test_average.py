@@ -28,8 +28,7 @@ def test_the_first_weights_are_soon_forgotten():
     found = run(model, averaged(model, 0.999), [1.0] + [0.0] * 99)
     expected = float(torch.tensor([(1 + n) / (10 + n) for n in range(1, 100)], dtype=torch.float64).prod())
     assert found == pytest.approx(expected, rel=1e-4)  # a hundred roundings of float32
-    assert found < 1e-6
-    # Without the ramp it would be 0.999 ** 99.
+    assert found < 1e-6  # without the ramp 0.999 ** 99, which is 0.9
     assert run(model, averaged(model, 0.5), [1.0, 0.0, 0.0]) == pytest.approx(2 / 11 * 3 / 12)
 
 

@@ -89,6 +89,14 @@ def test_what_is_taken_is_said(read, sources):
     ]
 
 
+def test_sub_sequences_of_another_length_are_said(read):
+    experiment, said = read(None, "model.sequence.seconds=0.5"), []
+    start_from(AffectModel(experiment.model), experiment, said.append)
+    warned = [line for line in said if line.startswith("warning: the audio backbone of ")]
+    assert len(warned) == 1
+    assert warned[0].endswith("was trained on 1 s at a time, here it reads 0.5 s")
+
+
 def test_a_stream_may_add_a_temporal_and_name_what_is_equal(read):
     experiment = read({"audio": {"temporal": {"name": "gru", "config": {"hidden": 3}}}, "visual": "toy-wave"})
     audio, visual = (experiment.model.streams[name] for name in ("audio", "visual"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,11 @@ def teachers(tmp_path_factory) -> list[str]:
             train(experiment)
             found.append(str(run_folder(experiment)))
     return found
+
+
+def copied(run: str, folder: Path) -> Path:
+    """The model of a run, in a folder of its own."""
+    return Path(shutil.copytree(Path(run) / "model", folder / "model"))
 
 
 def loss_of(folder: Path) -> float:
@@ -164,8 +170,26 @@ def test_on_features_a_teacher_of_the_same_backbones_says_what_it_says_of_raw_in
 
 
 def test_on_features_a_teacher_of_other_backbones_is_refused(teachers, store, tmp_path):
-    with pytest.raises(ConfigError, match=r"the training is on features, and the audio backbone of .* has other weights"):
+    with pytest.raises(ConfigError, match=r"the training is on features, and .* its audio backbone has other weights"):
         train(taught(tmp_path, teachers, dropout=0.3, init=teachers[0], data=store))
+    # The same weights in a backbone of another configuration, as one that pools otherwise would be.
+    other = copied(teachers[0], tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    config["streams"]["visual"]["backbone"]["config"]["dropout"] = 0.2
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match=r"of its visual stream backbone\.config\.dropout is 0\.2 there and 0\.3 in this"):
+        train(taught(tmp_path, [str(other)], dropout=0.3, init=teachers[0], data=store))
+
+
+def test_whom_a_teacher_was_trained_on_is_kept_and_met(teachers, tmp_path, capsys):
+    model = copied(teachers[0], tmp_path / "other")
+    (model.parent / "trained_on.json").write_text(json.dumps({"toy": ["ann", "test-subject0"], "web": None}))
+    experiment = taught(tmp_path, [str(model)], train={"epochs": 1})
+    train(experiment)
+    assert f"warning: {model} was trained on 1 of the 3 subjects, test-subject0 among them" in capsys.readouterr().out
+    held = json.loads((run_folder(experiment) / "trained_on.json").read_text())
+    assert held["web"] is None
+    assert {"ann", "test-subject0", "train-subject0"} <= set(held["toy"])
 
 
 @pytest.mark.parametrize(
@@ -197,6 +221,8 @@ def test_a_teacher_that_does_not_fit_is_refused(teachers, tmp_path, changes, wor
             {"distil": {"teachers": ["x"], "weight": 1}, "weighting": "uncertainty"},
             r"train\.weighting has no effect: .*labels",
         ),
+        ({"distil": {"teachers": ["x"], "weight": 1}, "loss": "mse"}, r"train\.loss has no effect: .*labels"),
+        ({"distil": {"teachers": ["x", "y", "x"]}}, r"distil\.teachers names x more than once, .*; name it once"),
     ],
 )
 def test_settings_that_cannot_be_or_would_be_ignored_are_refused(tmp_path, settings, words):

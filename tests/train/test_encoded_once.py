@@ -135,6 +135,13 @@ def test_teachers_with_other_backbones_keep_raw_input(tmp_path, capsys):
         capsys.readouterr()
         train(taught.model_copy(update={"init": init}))
         assert (SAID in capsys.readouterr().out) is once
+    # The same weights do not say that features are the same: pooling has none.
+    path = run_folder(teacher) / "model" / "config.json"
+    path.write_text(path.read_text().replace('"dropout": 0.3', '"dropout": 0.2', 1))
+    assert '"dropout": 0.2' in path.read_text()
+    other = frozen(tmp_path / "other", epochs=1, distil={"teachers": [str(run_folder(teacher))]})
+    train(other.model_copy(update={"init": str(run_folder(taught))}))
+    assert SAID not in capsys.readouterr().out
 
 
 def toy_windows(counts: list[int]) -> tuple[AffectModel, Any]:
@@ -182,7 +189,7 @@ def test_a_masked_sub_sequence_is_zero_and_never_encoded():
 
 
 @pytest.mark.forks
-def test_processes_share_the_encoding(tmp_path, monkeypatch):
+def test_processes_share_the_encoding(tmp_path, monkeypatch, capsys):
     """Two chunks for training, one for validation, which leaves the second process nothing."""
     use_dataset(monkeypatch, toy_dataset({"train": 29, "val": 4, "test": 3}))
     two, one = (
@@ -190,5 +197,6 @@ def test_processes_share_the_encoding(tmp_path, monkeypatch):
         for size in (4, 8)
     )
     train(one)
+    assert SAID in capsys.readouterr().out
     debug_launcher(child, args=(two,), num_processes=2)
     compare(one, two)

@@ -182,6 +182,12 @@ def test_smoothed_labels_change_the_weights_and_need_classes(monkeypatch, tmp_pa
     assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])
 
 
+def test_a_loss_of_numbers_is_refused_where_there_are_none(monkeypatch, tmp_path):
+    class_dataset(monkeypatch)
+    with pytest.raises(ConfigError, match=r"train\.loss has no effect: every target is categorical"):
+        train(classes(tmp_path, loss="mse"))
+
+
 def test_classes_may_take_turns_and_need_classes(monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match=r"train.sampling: classes needs one categorical target, and this model has none"):
         trained(tmp_path / "regression", sampling="classes")

@@ -40,8 +40,14 @@ def negative_log_likelihood(prediction: Tensor, label: Tensor, valid: Tensor | N
         valid: `[N]` bool.
     """
     x, y = _kept(prediction, label, valid)
-    own = x.gather(1, y.argmax(1, keepdim=True)).squeeze(1) / x.sum(1).clamp(min=_LEAST_PROBABILITY)
+    own = _summing_to_one(x).gather(1, y.argmax(1, keepdim=True)).squeeze(1)
     return -own.clamp(min=_LEAST_PROBABILITY).log().mean()
+
+
+def calibration_error(prediction: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
+    """`expected_calibration_error` in `BINS` bins, of medians too: their sums are divided out, as in a score."""
+    x, y = _kept(prediction, label, valid)
+    return expected_calibration_error(_summing_to_one(x), y, bins=BINS)
 
 
 #: Metrics of a categorical target in a report.
@@ -49,7 +55,7 @@ REPORTED: dict[str, Metric] = {
     "uar": CLASS_METRICS["uar"],
     "accuracy": accuracy,
     "f1": CLASS_METRICS["f1"],
-    "ece": lambda prediction, label, valid: expected_calibration_error(prediction, label, valid, bins=BINS),
+    "ece": calibration_error,
     "nll": negative_log_likelihood,
 }
 
@@ -57,6 +63,11 @@ REPORTED: dict[str, Metric] = {
 def _kept(prediction: Tensor, label: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
     x, y = prediction.double(), label.double()
     return (x, y) if valid is None else (x[valid], y[valid])
+
+
+def _summing_to_one(x: Tensor) -> Tensor:
+    """`[N, C]` probabilities, each row divided by its sum."""
+    return x / x.sum(1, keepdim=True).clamp(min=_LEAST_PROBABILITY)
 
 
 def measured(
@@ -94,7 +105,7 @@ def class_tables(prediction: Tensor, label: Tensor, target: TargetConfig) -> dic
         `high`, `n`, mean `confidence` in the most probable class and `accuracy`.
     """
     count = len(target.classes)
-    sure, chosen = prediction.double().max(1)
+    sure, chosen = _summing_to_one(prediction.double()).max(1)
     true = label.argmax(1)
     confusion = torch.bincount(true * count + chosen, minlength=count**2).reshape(count, count)
     hits, totals = confusion.diagonal().tolist(), confusion.sum(1).tolist()

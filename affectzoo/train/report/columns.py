@@ -47,11 +47,12 @@ def read_columns(dataset: WindowDataset, name: str, wanted: Sequence[str]) -> li
 
 def check_values(column: str, values: set[str]) -> None:
     """Raises `DataError` where a column makes no groups: none has a value, or there are too many."""
-    if not values - {""}:
+    groups = len(values - {""})
+    if not groups:
         raise DataError(f"--by {column}: no clip has a value in this column; leave it out")
-    if len(values) > MOST_VALUES:
+    if groups > MOST_VALUES:
         hint = ": report.json has each under per_subject" if column == _SUBJECT else ""
-        raise DataError(f"--by {column}: the column has {len(values)} values, and at most {MOST_VALUES} make groups{hint}")
+        raise DataError(f"--by {column}: the column has {groups} values, and at most {MOST_VALUES} make groups{hint}")
 
 
 def _text(value: Any) -> str:

@@ -113,7 +113,8 @@ def _gap(
     rated = {value: found for value, found in rated.items() if found == found}  # not NaN
     if len(rated) < 2:
         return None
-    high, low = max(rated, key=rated.__getitem__), min(rated, key=rated.__getitem__)
+    # Sorted, so that of groups that are all alike two are told, and not one against itself.
+    low, *_, high = sorted(rated, key=rated.__getitem__)
     side = torch.zeros(len(subjects), dtype=torch.long)
     side[places[high]], side[places[low]] = 1, -1
     metric, (x, y) = _metrics(target)[name], series

@@ -17,6 +17,7 @@ from affectzoo.train.splits import dataset_of
 FILE = "looks.jsonl"
 #: Options of every dataset that do not say which clips there are.
 _ELSEWHERE = frozenset(("cache_dir", "workers", "detector"))
+#: Options that name a folder are called so, or end so: `faces_root`.
 _PLACES = ("root", "folder")
 
 
@@ -88,13 +89,13 @@ def _own(run: Path, config: ModelConfig) -> dict[str, Any] | None:
 
 
 def _identity(data: DataConfig, config: ModelConfig) -> dict[str, Any]:
-    """A dataset with every option that decides which clips it has; folders by their full names."""
-    _, arguments = dataset_of(data, config)
+    """A dataset with every option that decides which clips it has; named as registered, folders by their full names."""
+    entry, arguments = dataset_of(data, config)
     kept = {name: value for name, value in arguments.items() if name not in _ELSEWHERE}
-    for name in _PLACES:
-        if kept.get(name) is not None:
+    for name in kept:
+        if name.rpartition("_")[2] in _PLACES and kept[name] is not None:
             kept[name] = str(Path(str(kept[name])).expanduser().resolve())
-    return json.loads(json.dumps({"name": data.name, **kept}, default=str))
+    return json.loads(json.dumps({"name": entry.name, **kept}, default=str))
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -81,6 +81,15 @@ def test_the_interval_of_a_gap_draws_people_and_not_clips():
     assert ", interval 0.000 to 1.000" in sentence("sex", "emotion", gap)
 
 
+def test_groups_that_are_all_alike_are_told_as_two():
+    given = compared([0, 1, 0, 1, 0, 1], [0, 1, 0, 1, 0, 1], "aabbcc")
+    columns = [{"site": site} for site in "xxyyzz"]
+    gap = by_column(given, columns, "site", (EMOTION, VALENCE), (EMOTION,))["gaps"]["emotion"]
+    assert gap["high"] != gap["low"]
+    assert gap["values"] == {gap["high"]: 1.0, gap["low"]: 1.0}
+    assert gap["difference"] == 0
+
+
 def test_one_group_has_no_gap():
     told = by_column(GIVEN, [{"site": "x"}] * 7, "site", (EMOTION, VALENCE), (EMOTION,))
     assert len(told["groups"]) == 1
@@ -144,3 +153,8 @@ def test_columns_that_make_no_groups_are_one_sentence(column, words):
     with pytest.raises(DataError) as caught:
         read(extra, [column], 40)
     assert words in str(caught.value)
+
+
+def test_clips_without_a_value_are_no_group_too_many():
+    extra = [f'{{"age": {n}}}' for n in range(MOST_VALUES)] + ['{"age": null}']
+    assert read(extra, ["age"], MOST_VALUES + 1)[-1] == {"age": ""}

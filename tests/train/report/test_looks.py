@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -60,11 +61,18 @@ def test_other_data_are_another_test_split_and_another_cache_is_not(run):
     assert str(found) == "look number 1 of this run at this test split"
 
 
-def test_one_folder_by_two_names_is_one(run, tmp_path, monkeypatch):
+def test_a_dataset_by_its_full_name_is_the_same(run):
+    provider = dataset_of(EXPERIMENT.data, EXPERIMENT.model)[0].distribution
+    full = DataConfig(name=f"{provider}/rendered", config=EXPERIMENT.data.config)
+    assert looks_at(run, full, EXPERIMENT.model).number == 2
+
+
+@pytest.mark.parametrize("option", ["root", "folder", "faces_root"])
+def test_one_folder_by_two_names_is_one(run, tmp_path, monkeypatch, option):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(looks, "dataset_of", lambda data, _: (None, dict(data.config)))
+    monkeypatch.setattr(looks, "dataset_of", lambda data, _: (SimpleNamespace(name=data.name), dict(data.config)))
     assert dataset_of is not looks.dataset_of
-    given = [DataConfig(name="mine", config={"root": str(root)}) for root in (tmp_path / "data", "data", "./x/../data")]
+    given = [DataConfig(name="mine", config={option: str(root)}) for root in (tmp_path / "data", "data", "./x/../data")]
     for number, data in enumerate(given, start=1):
         found = looks_at(run, data, EXPERIMENT.model)
         assert found.number == number
