@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 from affectzoo.testing import running
 from affectzoo.testing.check import Subject
 from affectzoo.testing.masked import masked_steps_change_nothing
-from affectzoo.testing.promises import Row, promises_of_any_module
+from affectzoo.testing.promises import Row, on_inputs, promises_of_any_module
 from affectzoo.testing.running import CLOSE, built, described, draw, expect, finite, run, same
 
 _DIMS = {"audio": 6, "visual": 10}
@@ -127,14 +126,6 @@ def _expect_kind(attention: Tensor, kind: str, what: str) -> None:
         )
 
 
-def _on_args(function: Callable[[Subject, Mapping[str, Any], Any], None]) -> Callable[[Subject], None]:
-    @functools.wraps(function)
-    def check(subject: Subject) -> None:
-        function(subject, _GIVEN, _args())
-
-    return check
-
-
 CHECKS: tuple[Row, ...] = (
     ("output-shape", "The output is [B, L, out_dim], float32 and finite, for several B, L and D.", _output_shape),
     ("missing-modality", "A modality that is absent counts as masked throughout, and never makes NaN.", _missing_modality),
@@ -146,7 +137,7 @@ CHECKS: tuple[Row, ...] = (
     ),
     ("gradients-reach-every-parameter", "Every trainable parameter gets a gradient, and a finite one.", _gradients),
     *promises_of_any_module(
-        _on_args,
+        on_inputs(_GIVEN, _args),
         _GIVEN,
         alone="A window gives the same alone as within a batch.",
         unchanged="Features and masks are left as they were.",

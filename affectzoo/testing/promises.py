@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,21 @@ from affectzoo.testing.check import Subject
 
 #: Name, promise, and the function that raises `CheckFailed`.
 Row = tuple[str, str, Callable[[Subject], None]]
+
+
+def on_inputs(
+    given: Mapping[str, Any], inputs: Callable[[], Any]
+) -> Callable[[Callable[[Subject, Mapping[str, Any], Any], None]], Callable[[Subject], None]]:
+    """Gives a function of `running` what the surrounding model decides and the kind's `inputs`, made anew for each check."""
+
+    def of(function: Callable[[Subject, Mapping[str, Any], Any], None]) -> Callable[[Subject], None]:
+        @functools.wraps(function)
+        def check(subject: Subject) -> None:
+            function(subject, given, inputs())
+
+        return check
+
+    return of
 
 
 def promises_of_any_module(

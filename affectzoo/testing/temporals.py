@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +10,7 @@ from torch import Tensor
 from affectzoo.testing import running
 from affectzoo.testing.check import Subject
 from affectzoo.testing.masked import masked_steps_change_nothing
-from affectzoo.testing.promises import Row, promises_of_any_module
+from affectzoo.testing.promises import Row, on_inputs, promises_of_any_module
 from affectzoo.testing.running import CLOSE, built, described, draw, expect, finite, run, same
 
 _DIM, _BATCH, _LENGTH = 6, 4, 7
@@ -63,21 +60,13 @@ def _gradients(subject: Subject) -> None:
     running.gradients_reach_every_parameter(subject, _GIVEN, [(x,), (x, mask)])
 
 
-def _on_args(function: Callable[[Subject, Mapping[str, Any], Any], None]) -> Callable[[Subject], None]:
-    @functools.wraps(function)
-    def check(subject: Subject) -> None:
-        function(subject, _GIVEN, _args())
-
-    return check
-
-
 CHECKS: tuple[Row, ...] = (
     ("output-shape", "The output is [B, L, out_dim], float32 and finite, for several B, L and D.", _output_shape),
     ("masked-steps", "What a masked step holds, NaN too, changes no output and no gradient.", _masked_steps),
     ("no-mask", "A mask that hides nothing gives what no mask gives.", _no_mask),
     ("gradients-reach-every-parameter", "Every trainable parameter gets a gradient, and a finite one.", _gradients),
     *promises_of_any_module(
-        _on_args,
+        on_inputs(_GIVEN, _args),
         _GIVEN,
         alone="A window gives the same alone as within a batch.",
         unchanged="Features and mask are left as they were.",

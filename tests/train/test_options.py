@@ -143,43 +143,26 @@ def class_dataset(monkeypatch: pytest.MonkeyPatch, *, stream: bool = False) -> N
     use_dataset(monkeypatch, build)
 
 
-def test_balanced_classes_change_the_weights_and_need_classes(monkeypatch, tmp_path):
-    with pytest.raises(ConfigError, match=r"train.class_balance has no effect: no target is categorical"):
-        trained(tmp_path / "regression", class_balance=True)
+@pytest.mark.parametrize(
+    ("option", "off", "on"), [("class_balance", False, True), ("logit_adjustment", 0.0, 1.0), ("label_smoothing", 0.0, 0.1)]
+)
+def test_what_acts_on_classes_changes_the_weights_and_needs_classes(option, off, on, monkeypatch, tmp_path):
+    with pytest.raises(ConfigError, match=rf"train.{option} has no effect: no target is categorical"):
+        trained(tmp_path / "regression", **{option: on})
     class_dataset(monkeypatch)
     found = []
-    for flag in (False, True):
-        experiment = classes(tmp_path / str(flag), class_balance=flag)
+    for value in (off, on):
+        experiment = classes(tmp_path / str(value), **{option: value})
         train(experiment)
         found.append(load_file(run_folder(experiment) / "model" / "model.safetensors"))
     assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])
 
 
-def test_logits_are_adjusted_where_there_are_classes_and_nothing_else_balances_them(monkeypatch, tmp_path):
-    with pytest.raises(ConfigError, match=r"train.logit_adjustment has no effect: no target is categorical"):
-        trained(tmp_path / "regression", logit_adjustment=1.0)
+@pytest.mark.parametrize(("other", "value"), [("class_balance", True), ("sampling", "classes")])
+def test_logits_are_not_adjusted_where_something_else_balances_classes(other, value, monkeypatch, tmp_path):
     class_dataset(monkeypatch)
-    for other, value in (("class_balance", True), ("sampling", "classes")):
-        with pytest.raises(ConfigError, match=rf"logit_adjustment and train\.{other}.* both make up for rare classes"):
-            train(classes(tmp_path / other, logit_adjustment=1.0, **{other: value}))
-    found = []
-    for strength in (0.0, 1.0):
-        experiment = classes(tmp_path / str(strength), logit_adjustment=strength)
-        train(experiment)
-        found.append(load_file(run_folder(experiment) / "model" / "model.safetensors"))
-    assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])
-
-
-def test_smoothed_labels_change_the_weights_and_need_classes(monkeypatch, tmp_path):
-    with pytest.raises(ConfigError, match=r"train.label_smoothing has no effect: no target is categorical"):
-        trained(tmp_path / "regression", label_smoothing=0.1)
-    class_dataset(monkeypatch)
-    found = []
-    for share in (0.0, 0.1):
-        experiment = classes(tmp_path / str(share), label_smoothing=share)
-        train(experiment)
-        found.append(load_file(run_folder(experiment) / "model" / "model.safetensors"))
-    assert any(not torch.equal(found[0][key], found[1][key]) for key in found[0])
+    with pytest.raises(ConfigError, match=rf"logit_adjustment and train\.{other}.* both make up for rare classes"):
+        train(classes(tmp_path, logit_adjustment=1.0, **{other: value}))
 
 
 def test_a_loss_of_numbers_is_refused_where_there_are_none(monkeypatch, tmp_path):
