@@ -32,7 +32,8 @@ def load(
 
     Args:
         name: a zoo name (`affectzoo list`), `org/repo[@revision]` on the Hub, or a folder.
-        dtype: `float32`, `float16` or `bfloat16`; None keeps the saved one.
+        dtype: `float32`, `float16` or `bfloat16`; None keeps the saved one, but on the CPU it makes float32 of float16, which
+            processors compute slowly or not at all.
         device: such as `cpu` or `cuda:0`; None is the CPU.
         revision, token, cache_dir, local_files_only, force_download: for the Hub.
 
@@ -46,6 +47,8 @@ def load(
     place = usable_device(device or "cpu")
     found = resolve(name, DownloadOptions(revision, token, _text(cache_dir), local_files_only, force_download))
     model = AffectModel.from_folder(found.folder, dtype=dtype)
+    if dtype is None and model.config.dtype == "float16" and place.type == "cpu":
+        model = model.float()
     model.source = f"{found.source} ({found.revision})" if found.revision else found.source
     model.revision = found.revision
     model.said = found.said

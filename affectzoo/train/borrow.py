@@ -16,7 +16,8 @@ from affectzoo.model.checkpoint import read_config
 def fill_streams(model: Mapping[str, Any], init: Mapping[str, str]) -> dict[str, Any]:
     """A model as an experiment file has it, with the streams that `init` gives: backbone and input.
 
-    What such a stream says itself of the two stays, and must be equal there.
+    What such a stream says itself of the two stays, and must be equal there; but `backbone.config.frames` may be another
+    number of frames than there.
 
     Args:
         model: not parsed yet; its `streams` may lack those of `init`.
@@ -32,7 +33,7 @@ def fill_streams(model: Mapping[str, Any], init: Mapping[str, str]) -> dict[str,
             raise ConfigError(f"init.{modality} has no effect: model.streams.{modality} is null; set init.{modality}=null too")
         there = stream_of(read_config(resolve(name).folder), modality, name)
         given = _as_mapping(streams.get(modality, {}))
-        borrowed = {part: there.to_json()[part] for part in ("backbone", "input")}
+        borrowed = _with_frames({part: there.to_json()[part] for part in ("backbone", "input")}, _frames_of(given))
         named = {part: given[part] for part in borrowed if given.get(part) is not None}
         if difference := first_difference(_at(borrowed, named), named, "in this experiment"):
             raise ConfigError(
@@ -60,14 +61,28 @@ def take_backbones(model: AffectModel, init: Mapping[str, str], say: Callable[[s
         found = resolve(name)
         source = sources.get(name) or AffectModel.from_folder(found.folder, dtype="float32")
         sources[name] = source
-        there, here = stream_of(source.config, modality, name), model.config.streams[modality]
-        if difference := first_difference(backbone_and_input(there), backbone_and_input(here), "in this model"):
+        there = backbone_and_input(stream_of(source.config, modality, name))
+        here = backbone_and_input(model.config.streams[modality])
+        if difference := first_difference(_with_frames(there, _frames_of(here)), here, "in this model"):
             raise ConfigError(f"the {modality} stream of {name} is not this model's: {difference}; make them equal")
+        if _frames_of(there) != _frames_of(here):
+            say(
+                f"warning: the {modality} backbone of {name} was trained on {_frames_of(there)} frames at a time, here it "
+                f"reads {_frames_of(here)}"
+            )
         before, now = source.config.sequence.seconds, model.config.sequence.seconds
         if before != now:
             say(f"warning: the {modality} backbone of {name} was trained on {before:g} s at a time, here it reads {now:g} s")
         state = source.backbones[modality].state_dict()
-        model.backbones[modality].load_state_dict(state, strict=True)
+        try:
+            model.backbones[modality].load_state_dict(state, strict=True)
+        except RuntimeError as error:
+            if _frames_of(there) == _frames_of(here):
+                raise
+            raise ConfigError(
+                f"the weights of the {modality} backbone of {name} fit {_frames_of(there)} frames at a time, not "
+                f"{_frames_of(here)}; leave frames out"
+            ) from error
         commit = f" (commit {found.revision})" if found.revision else ""
         say(f"backbones.{modality} starts from {name}{commit}: {len(state)} tensors")
         taken += len(state)
@@ -89,6 +104,21 @@ def backbone_and_input(stream: StreamConfig) -> dict[str, Any]:
     """What must be equal for weights and preprocessing to fit; a plugin's version may differ, as in every loaded model."""
     whole = stream.to_json()
     return {"backbone": {key: whole["backbone"][key] for key in ("name", "config")}, "input": whole["input"]}
+
+
+def _frames_of(stream: Any) -> Any:
+    """What a stream's backbone says of the frames that it takes at once; None where it says nothing."""
+    for part in ("backbone", "config", "frames"):
+        stream = stream.get(part) if isinstance(stream, dict) else None
+    return stream
+
+
+def _with_frames(stream: dict[str, Any], frames: Any) -> dict[str, Any]:
+    """A stream's backbone and input for so many frames at once; unchanged where it has no such number or `frames` is None."""
+    if frames is None or _frames_of(stream) is None or (stream["input"] or {}).get("kind") != "frames":
+        return stream
+    backbone = {**stream["backbone"], "config": {**stream["backbone"]["config"], "frames": frames}}
+    return {"backbone": backbone, "input": {**stream["input"], "frames": frames}}
 
 
 def _as_mapping(stream: Any) -> dict[str, Any]:
