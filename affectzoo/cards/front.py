@@ -33,6 +33,8 @@ class Metric(StrictConfig):
         command: reproduces the numbers. Exactly one of `command` and `reported_by` is given.
         commit: of this repository at which `command` gave them.
         reported_by: who published the numbers, where they were not measured here: a citation or an address.
+        looks: how often the split was scored with models of this experiment until then, this time included; None where nobody
+            counted.
     """
 
     metric: Sentence
@@ -45,6 +47,7 @@ class Metric(StrictConfig):
     command: str = ""
     commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{7,40})?$")] = ""
     reported_by: str = ""
+    looks: Annotated[int, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Metric:
@@ -78,7 +81,7 @@ class ModelFront(StrictConfig):
         inputs: modality -> the fields of its declared input that a reader needs, as in the model's config.
         parameters: trainable weights; size_mb: of the file, MB (10^6 bytes).
         weights: as `ModelSpec.location`; importer, digest: as there.
-        data: what it was trained on.
+        data: what it was trained on; people: whether that shows or sounds like people, and is not drawn.
         metrics: may be empty where `not_measured` says why.
         limits: sentences. citation: BibTeX.
         caution: one sentence shown whenever the model is used.
@@ -99,6 +102,7 @@ class ModelFront(StrictConfig):
     digest: str = ""
     licence: Licences
     data: Sentence
+    people: bool = True
     metrics: tuple[Metric, ...] = ()
     not_measured: str = ""
     limits: tuple[Sentence, ...] = Field(min_length=1)

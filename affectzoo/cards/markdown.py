@@ -89,7 +89,8 @@ def _measured_on(row: Metric) -> str:
     people = "" if row.subjects is None else f"; {row.subjects} subjects"
     protocol = f"; protocol {row.protocol}" if row.protocol else ""
     seeds = f"; {row.seeds} seeds" if row.seeds > 1 else ""
-    return f"{row.dataset}: {row.split}{people}{protocol}{seeds}"
+    looks = "" if row.looks is None else f"; looked at {row.looks} time{'s' if row.looks > 1 else ''}"
+    return f"{row.dataset}: {row.split}{people}{protocol}{seeds}{looks}"
 
 
 def _origin(row: Metric) -> str:

@@ -54,11 +54,15 @@ def with_table(readme: str, cards: Iterable[Card]) -> str:
 
 
 def models_tables(cards: Iterable[Card]) -> str:
-    """Two Markdown tables: models that are fetched when first used, and models that ship with affectzoo."""
-    groups: dict[str, list[Card]] = {"Fetched when first used, for real people": [], "Bundled, to try every part with": []}
-    fetched, bundled = groups.values()
+    """Markdown tables: models that ship with affectzoo, those that are fetched, and those that know drawn people alone."""
+    groups: dict[str, list[Card]] = {
+        "Bundled, trained here on voices and pictures of people": [],
+        "Others' models of people, fetched when first used": [],
+        "Trained on drawn people, to try every part with": [],
+    }
+    bundled, fetched, drawn = groups.values()
     for card in cards:
-        (bundled if card.to_spec().is_bundled else fetched).append(card)
+        (drawn if not card.front.people else bundled if card.to_spec().is_bundled else fetched).append(card)
     return "\n\n".join(f"{title}:\n\n{_table(group)}" for title, group in groups.items() if group)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from affectzoo.cards.bundled import Card, parse_card
+from affectzoo.cards.front import Metric
+from affectzoo.cards.markdown import metrics_table
 from affectzoo.cards.statement import STATEMENT
 from affectzoo.cards.tables import BEGIN, END, cards_in, models_tables, refresh, with_table
 from affectzoo.errors import ConfigError, InputError
@@ -59,18 +61,24 @@ def test_what_was_not_measured_here_is_not_passed_off_as_ours(card, front):
     assert "| reported by its authors, CCC" in models_tables([card(metrics=[{**published, "reported_by": "A 2020"}])])
 
 
-def test_fetched_and_bundled_models_stand_apart_and_no_text_breaks_the_table(card):
+def test_bundled_fetched_and_drawn_models_stand_apart_and_no_text_breaks_the_table(card):
     fetched = card(name="far", summary="a | b\nc", weights="hub://org/far@0123")
-    lines = models_tables([card(), fetched]).splitlines()
+    text = models_tables([card(name="toon", people=False), fetched, card()])
+    lines = text.splitlines()
     assert [line for line in lines if line.endswith(":")] == [
-        "Fetched when first used, for real people:",
-        "Bundled, to try every part with:",
+        "Bundled, trained here on voices and pictures of people:",
+        "Others' models of people, fetched when first used:",
+        "Trained on drawn people, to try every part with:",
     ]
-    assert lines.index(next(line for line in lines if "`far`" in line)) < lines.index(
-        next(line for line in lines if "`toy`" in line)
-    )
-    assert r"a \| b c" in "\n".join(lines)
-    assert "Fetched" not in models_tables([card()])
+    assert text.index("[`toy`]") < text.index("[`far`]") < text.index("[`toon`]")
+    assert r"a \| b c" in text
+    assert "fetched" not in models_tables([card()])
+
+
+def test_how_often_a_split_was_looked_at_is_told(front):
+    rows = [Metric.parse({**front["metrics"][0], "looks": looks}, where="toy") for looks in (1, 4, None)]
+    lines = metrics_table(rows).splitlines()[2:]
+    assert ["looked at 1 time |" in lines[0], "looked at 4 times |" in lines[1], "looked" in lines[2]] == [True, True, False]
 
 
 @pytest.mark.parametrize("readme", ["# Toy\n", f"{BEGIN}\n", f"{END}\n{BEGIN}\n"])
