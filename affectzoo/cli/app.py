@@ -21,6 +21,9 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
 
+#: What predicts where no model is named: a face, a voice or both.
+MODEL = "av-base"
+
 Plot = Annotated[bool, typer.Option("--plot", help="Also write a PNG: curves over time and the circumplex.")]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Also write an mp4 with boxes and values drawn in.")]
 Detector = Annotated[str, typer.Option(help="auto, or a name from `affectzoo list detectors`.")]
@@ -74,7 +77,7 @@ def predict(
         list[str] | None,
         typer.Option(
             help="A zoo name, org/repo[@revision] on the Hub, or a folder; several, each with its own --model, are combined.",
-            show_default="jca-rendered",
+            show_default=MODEL,
         ),
     ] = None,
     combine: Annotated[str | None, typer.Option(help="How several models are combined: mean.")] = None,
@@ -99,7 +102,7 @@ def predict(
 
     failed = predict_files(
         files,
-        models=model or ["jca-rendered"],
+        models=model or [MODEL],
         combine=combine,
         out=out,
         plot=plot,
@@ -325,7 +328,7 @@ def demo(
     seconds: Annotated[
         float | None, typer.Option(min=5, max=600, help="Length of a rendered clip: 60, or 12 with --dataset.")
     ] = None,
-    model: Annotated[str, typer.Option(help="A model that predicts valence and arousal.")] = "jca-rendered",
+    model: Annotated[str, typer.Option(help="A model that predicts valence and arousal.")] = MODEL,
     detector: Detector = "auto",
     dataset: Annotated[bool, typer.Option("--dataset", help="Render a small dataset to train on instead.")] = False,
     clips: Annotated[int, typer.Option(min=5, max=1000, help="How many clips, each of another person, with --dataset.")] = 8,

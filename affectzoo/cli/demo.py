@@ -1,8 +1,9 @@
-"""`affectzoo demo`: render a clip that no model was trained on, predict it, compare with the truth behind it."""
+"""`affectzoo demo`: render a clip with sound that no model was trained on, predict it, compare with the truth behind it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,16 +11,19 @@ from affectzoo.cli.console import out, remark
 from affectzoo.cli.predict import announce, make_folder, outcome, timed
 from affectzoo.errors import InputError
 
+if TYPE_CHECKING:
+    from affectzoo.data.rendered import RenderedClip
+    from affectzoo.predict import Timeline
+
+#: A model that was trained on such clips; others, of real people, never saw a drawn one.
+DRAWN = "jca-rendered"
 #: An identity of the test split and a clip of it that no recipe renders.
 IDENTITY_SPLIT, CLIP_SEED = "test", 4242
 
 
 def run_demo(folder: Path, *, seconds: float, model: str, detector: str) -> None:
     """Render, predict, write CSV, plot and overlay, print the agreement with the truth and the paths."""
-    import torch
-
     from affectzoo.data.rendered import make_clips, write_clip
-    from affectzoo.objectives.metrics import ccc
     from affectzoo.predict import Predictor
 
     make_folder(folder)
@@ -33,17 +37,32 @@ def run_demo(folder: Path, *, seconds: float, model: str, detector: str) -> None
     announce(predictor, model)
     timeline, took = timed(predictor, video)
 
-    frame = timeline.frame
-    start_s, end_s = frame["start_s"].to_numpy(), frame["end_s"].to_numpy()
-    truth = clip.mean_affect(start_s, np.minimum(end_s, seconds) - start_s)
-    predicted = torch.tensor(frame[["valence", "arousal"]].to_numpy(dtype=float))
-    agreement = ccc(predicted, torch.from_numpy(truth), predicted.isfinite().all(dim=1))
-
     csv = timeline.to_csv(folder / "affect.csv")
-    plotted = frame[["time_s"]].assign(valence=truth[:, 0], arousal=truth[:, 1])
+    truth = _truth(clip, timeline, seconds)
+    plotted = timeline.frame[["time_s"]].assign(valence=truth[:, 0], arousal=truth[:, 1])
     timeline.plot(folder / "affect.png", truth=plotted)
     overlay = timeline.overlay(video, folder / "overlay.mp4")
     out.print(outcome(timeline, took), markup=False, soft_wrap=True)
-    out.print(f"agreement with the truth (CCC): valence {agreement[0]:.3f}, arousal {agreement[1]:.3f}")
+    out.print(f"agreement with the truth (CCC): {_agreement(timeline, truth)}", soft_wrap=True)
+    if model != DRAWN:
+        other = Predictor(DRAWN, detector=detector)(video)
+        agreement = _agreement(other, _truth(clip, other, seconds))
+        out.print(f"of {DRAWN}, which was trained on such drawn faces: {agreement}", soft_wrap=True)
     for label, path in (("clip", video), ("timeline", csv), ("plot", folder / "affect.png"), ("overlay", overlay)):
         out.print(f"  {label:9} {path}", markup=False, soft_wrap=True)
+
+
+def _truth(clip: RenderedClip, timeline: Timeline, seconds: float) -> np.ndarray:
+    """`[rows, 2]` mean valence and arousal of what the face was drawn from."""
+    start_s, end_s = (timeline.frame[name].to_numpy() for name in ("start_s", "end_s"))
+    return clip.mean_affect(start_s, np.minimum(end_s, seconds) - start_s)
+
+
+def _agreement(timeline: Timeline, truth: np.ndarray) -> str:
+    import torch
+
+    from affectzoo.objectives.metrics import ccc
+
+    predicted = torch.tensor(timeline.frame[["valence", "arousal"]].to_numpy(dtype=float))
+    valence, arousal = ccc(predicted, torch.from_numpy(truth), predicted.isfinite().all(dim=1))
+    return f"valence {valence:.3f}, arousal {arousal:.3f}"

@@ -12,9 +12,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 PartOf = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=0)]
 Level = Annotated[float, Field(ge=0)]
+Degrees = Annotated[float, Field(ge=0, le=180)]
 
 #: Options that change face crops, and log-mel.
-FRAMES = ("flip", "crop", "brightness", "contrast", "saturation", "grey", "jitter", "frame_drop", "cutout")
+FRAMES = ("flip", "rotate", "crop", "brightness", "contrast", "saturation", "grey", "jitter", "frame_drop", "cutout")
 LOG_MEL = ("stretch", "shift", "pitch", "time_masks", "time_width", "frequency_masks", "frequency_width")
 
 
@@ -25,6 +26,8 @@ class AugmentConfig(StrictConfig):
 
     Attributes:
         flip: share of windows whose face crops are mirrored.
+        rotate: the picture turns by up to so many degrees either way, about the middle of what `crop` leaves; at the edges its
+            last pixels are repeated.
         crop: a part of each picture, anywhere in it and with sides `1 - crop` to 1 of its own, is resized to the whole.
         brightness, contrast, saturation: factor of `1 - x` to `1 + x` on the pixels, on their distance from the window's
             mean luminance, on the distance of each from its own luminance.
@@ -48,6 +51,7 @@ class AugmentConfig(StrictConfig):
     """
 
     flip: Share = 0.0
+    rotate: Degrees = 0.0
     crop: PartOf = 0.0
     brightness: Share = 0.0
     contrast: Share = 0.0

@@ -41,7 +41,10 @@ class LogMelInput(StrictConfig):
         n_mels: M; frames: F, time steps (the sub-sequence is left-padded or cut on the left to fit).
         f_min, f_max: Hz; `f_max` None is half the sample rate.
         mean, std: of the dB values, over the training set.
-        floor_db: values under this many dB (re 1.0) are raised to it.
+        floor_db: values under this many dB are raised to it.
+        cmn_seconds: None: dB are re 1.0. Else each band has its dB over its own mean (mean normalisation over a sliding
+            window), so that neither the level nor the average spectrum of a recording counts: over those frames of the
+            sub-sequences within so many seconds before and after that are at most 40 dB under the loudest of them.
     """
 
     kind: Literal["log-mel"] = "log-mel"
@@ -56,6 +59,7 @@ class LogMelInput(StrictConfig):
     mean: float = -14.8
     std: Annotated[float, Field(gt=0)] = 19.895
     floor_db: float = -100.0
+    cmn_seconds: Annotated[float, Field(gt=0, le=60)] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> LogMelInput:

@@ -55,6 +55,7 @@ class TrainConfig(StrictConfig):
         class_balance: weigh classes by one over their frequency in the training split.
         logit_adjustment: so many times the logarithm of each class's frequency in the training split is added to its logit
             while training (Menon et al. 2021, arXiv 2007.07314); at 1 the model predicts as if all were equally frequent.
+            Where `sampling` draws classes, their frequency is the one with which it draws them.
         weights: target -> weight of its loss; 1 where it is not named.
         weighting: `fixed`, or `uncertainty` (a learnt weight for each target besides).
         modality_dropout: share of training windows that lose one whole modality (multimodal models only).
@@ -73,6 +74,8 @@ class TrainConfig(StrictConfig):
             label, equally many from every clip, subject, or class of the one categorical target (a window's class is the
             most frequent one of its valid steps). A window comes again only once all of its group had their turn, so that
             short groups repeat and long ones are spread over several epochs; windows without a valid label are left out.
+        sampling_exponent: with `sampling` other than `windows`, groups are drawn in proportion to their number of windows to
+            this power: 0 all alike, 0.5 by its square root (Mahajan et al. 2018, arXiv 1805.00932).
         workers: processes that read data.
         patience: epochs without a better validation score before stopping; None runs all.
         ema: decay of an exponential moving average of the weights, which is what is validated and saved; None keeps none. It
@@ -107,6 +110,7 @@ class TrainConfig(StrictConfig):
     calibrate: bool = False
     window_hop: Positive | None = None
     sampling: Literal["windows", "clips", "subjects", "classes"] = "windows"
+    sampling_exponent: Annotated[float, Field(ge=0, lt=1)] = 0.0
     workers: Annotated[int, Field(ge=0)] = 0
     patience: Positive | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

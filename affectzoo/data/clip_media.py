@@ -22,13 +22,13 @@ from affectzoo.data.clip_sources import open_media
 from affectzoo.data.prepared import step_layout
 from affectzoo.data.schema import Clip
 from affectzoo.errors import DataError, MediaError
-from affectzoo.media.audio import LogMel, prepare_waveform
 from affectzoo.media.crops import crop_face
 from affectzoo.media.detectors.full_frame import FullFrameDetector
 from affectzoo.media.faces import Detector, auto_detector, detect_reduced
 from affectzoo.media.longest_face import Faces
 from affectzoo.media.pictures import read_picture
 from affectzoo.media.pipeline import MediaStream
+from affectzoo.media.recording import SoundOfRecording
 from affectzoo.model.build import create_detector
 from affectzoo.registry import Entry, registry
 
@@ -188,22 +188,26 @@ def prepare(clip: Clip, wanted: dict[str, StreamInput], seconds: float, detector
         end_s=end_s,
         sound=given.sound,
     )
-    to_input = _audio_front_end(sound, seconds)
-    heard: dict[int, np.ndarray] = {}
+    recording = SoundOfRecording(sound, seconds) if sound is not None else None
+    heard: list[int] = []
+    sounds: list[np.ndarray] = []
     count = 0
     with tempfile.TemporaryFile() as spool:
         faces = Faces(spool)
         for step in stream:
             faces.add(step)
-            if step.audio is not None and step.audio_present:
-                heard[count] = to_input(torch.from_numpy(step.audio)).numpy()
+            if recording and step.audio is not None and step.audio_present:
+                heard.append(count)
+                sounds.extend(recording.push(torch.from_numpy(step.audio).unsqueeze(0)).numpy())
             count += 1
         if not count:
             raise MediaError(f"{clip.clip_id}: the part from {start_s:g} s on begins after the end of {given.visual.path}")
         inputs, present = _nothing(wanted, count)
         if frames is not None:
             faces.read_longest(inputs["visual"], present["visual"])
-    for index, samples in heard.items():
+    if recording:
+        sounds.extend(recording.finish().numpy())
+    for index, samples in zip(heard, sounds, strict=True):
         inputs["audio"][index], present["audio"][index] = samples, True
     notes = [*(given.pictures.notes if given.pictures else ()), *stream.warnings, *([SEVERAL_FACES] if faces.several else [])]
     return PreparedMedia(inputs, present, video.fps if video else np.nan, given.frame_times, notes)
@@ -246,13 +250,6 @@ def _state(path: Path) -> list[int] | None:
     except OSError:
         return None
     return [len(stats), sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)]
-
-
-def _audio_front_end(given: LogMelInput | WaveformInput | None, seconds: float) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Samples `[S]` to the audio input of one sub-sequence."""
-    if isinstance(given, WaveformInput):
-        return lambda samples: prepare_waveform(samples, given)
-    return LogMel(given, seconds) if given is not None else lambda samples: samples
 
 
 def _nothing(wanted: dict[str, StreamInput], count: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -221,19 +221,21 @@ def _sound(clip: MadeClip, given: LogMelInput | WaveformInput, count: int, secon
     """`[n, ...]` float32 audio input, and `[n]` whether the sub-sequence holds any sound."""
     import torch
 
-    from affectzoo.media.audio import SILENCE_PEAK, prepare_waveform, sample_count
+    from affectzoo.media.audio import SILENCE_PEAK, sample_count
+    from affectzoo.media.recording import SoundOfRecording
 
     samples = sample_count(seconds, given.sample_rate)
     waveform = clip.sound(given.sample_rate).astype(np.float32)
     starts = np.round(np.arange(count) * seconds * given.sample_rate).astype(int)
     padded = np.pad(waveform, (0, max(0, int(starts[-1]) + samples - len(waveform))))
     steps = np.stack([padded[start : start + samples] for start in starts])
-    tensor = torch.from_numpy(steps)
-    if isinstance(given, LogMelInput):
-        prepared = _log_mel(given.model_dump_json(), seconds)(tensor)
-    else:
-        prepared = prepare_waveform(tensor, given)
-    return prepared.numpy().copy(), np.abs(steps).max(axis=1) >= SILENCE_PEAK
+    present = np.abs(steps).max(axis=1) >= SILENCE_PEAK
+    shape, dtype = step_layout(given)
+    inputs = np.zeros((count, *shape), dtype=dtype)
+    if present.any():
+        front = _log_mel(given.model_dump_json(), seconds) if isinstance(given, LogMelInput) else None
+        inputs[present] = SoundOfRecording(given, seconds, front).whole(torch.from_numpy(steps[present])).numpy()
+    return inputs, present
 
 
 @functools.lru_cache(maxsize=2)

@@ -24,8 +24,9 @@ from affectzoo.data.prepared import ClipRow, arrow_features
 from affectzoo.data.rendered import RenderedClip, Task, make_clips
 from affectzoo.data.schema import SPLITS
 from affectzoo.errors import ConfigError, DataError
-from affectzoo.media.audio import SILENCE_PEAK, LogMel, prepare_waveform, sample_count
+from affectzoo.media.audio import SILENCE_PEAK, sample_count
 from affectzoo.media.crops import crop_face
+from affectzoo.media.recording import SoundOfRecording
 from affectzoo.media.windows import slot_time
 
 #: What the clips of a task can be asked for.
@@ -266,9 +267,7 @@ def _sound(clip: RenderedClip, given: LogMelInput | WaveformInput, count: int, s
     starts = np.round(np.arange(count) * seconds * given.sample_rate).astype(int)
     steps = np.stack([_padded(waveform[start : start + samples], samples) for start in starts])
     sound = np.abs(steps).max(axis=1) >= SILENCE_PEAK
-    tensor = torch.from_numpy(steps)
-    prepared = LogMel(given, seconds)(tensor) if isinstance(given, LogMelInput) else prepare_waveform(tensor, given)
-    return prepared.numpy(), sound
+    return SoundOfRecording(given, seconds).whole(torch.from_numpy(steps)).numpy(), sound
 
 
 def _padded(samples: np.ndarray, length: int) -> np.ndarray:

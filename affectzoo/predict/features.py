@@ -12,9 +12,10 @@ from torch import Tensor
 
 from affectzoo.config import FramesInput, LogMelInput, SignalInput, StreamInput, WaveformInput
 from affectzoo.errors import InputError, PredictionError
-from affectzoo.media.audio import LogMel, prepare_waveform
+from affectzoo.media.audio import LogMel
 from affectzoo.media.crops import frames_to_tensor
 from affectzoo.media.pipeline import SubSequence
+from affectzoo.media.recording import SoundOfRecording
 from affectzoo.model.affect_model import AffectModel
 from affectzoo.model.faults import find_fault
 from affectzoo.predict.timings import Watch
@@ -117,30 +118,64 @@ class StepEncoder:
             LogMel(self.audio, model.config.sequence.seconds).to(device) if isinstance(self.audio, LogMelInput) else None
         )
 
-    def __call__(self, group: Sequence[SubSequence]) -> list[Step]:
-        """Encode a group, in order. Call it under `torch.inference_mode` with the model in evaluation mode."""
+    def __call__(self, groups: Iterable[Sequence[SubSequence]]) -> Iterator[list[Step]]:
+        """Encode one recording, given in groups that follow each other; what comes out may be grouped otherwise.
+
+        Call it under `torch.inference_mode` with the model in evaluation mode.
+        """
+        for group, sounds in self._listened(groups):
+            yield self._encode_group(group, sounds)
+
+    def _listened(self, groups: Iterable[Sequence[SubSequence]]) -> Iterator[tuple[Sequence[SubSequence], Tensor]]:
+        """Sub-sequences, with the audio inputs `[n, ...]` of those that hold sound."""
+        if self.audio is None:
+            yield from ((group, torch.empty(0)) for group in groups)
+            return
+        sound = SoundOfRecording(self.audio, self.model.config.sequence.seconds, self._log_mel)
+        waiting: list[SubSequence] = []
+        for group in groups:
+            waiting += group
+            heard = [item.audio for item in group if item.audio is not None and item.audio_present]
+            with self.watch("mel"):
+                raw = (torch.from_numpy(np.stack(chunk)).to(self.device) for chunk in chunks(heard, self.batch_size))
+                ready = [sound.push(samples) for samples in raw]
+            inputs = torch.cat(ready) if ready else torch.empty(0)
+            count = _covered(waiting, len(inputs))
+            yield waiting[:count], inputs
+            del waiting[:count]
+        with self.watch("mel"):
+            inputs = sound.finish()
+        if waiting:
+            yield waiting, inputs
+
+    def _encode_group(self, group: Sequence[SubSequence], sounds: Tensor) -> list[Step]:
+        """The steps of sub-sequences, of which as many hold sound as there are `sounds`."""
         seen = [(row, number) for row, item in enumerate(group) for number, face in item.faces.items() if face.present.any()]
         heard = [row for row, item in enumerate(group) if item.audio_present] if self.audio is not None else []
         with self.watch("backbones"):
-            looks = self._encode("visual", [group[row].faces[number].crops for row, number in seen])
-            sounds = self._encode("audio", [group[row].audio for row in heard])
+            looks = self._looks([group[row].faces[number].crops for row, number in seen])
+            voices = [
+                feature for x in sounds.split(self.batch_size) if len(x) for feature in self._encoded("audio", x).unbind()
+            ]
         faces: list[dict[int, FaceFeature]] = [{} for _ in group]
         for (row, number), feature in zip(seen, looks, strict=True):
             face = group[row].faces[number]
             faces[row][number] = FaceFeature(feature, face.box, face.frames)
-        audio = dict(zip(heard, sounds, strict=True))
+        audio = dict(zip(heard, voices, strict=True))
         return [Step(item.index, item.start_s, item.end_s, audio.get(row), faces[row]) for row, item in enumerate(group)]
 
-    def _encode(self, modality: str, items: Sequence[np.ndarray | None]) -> list[Tensor]:
+    def _looks(self, crops: Sequence[np.ndarray]) -> list[Tensor]:
         features: list[Tensor] = []
-        for chunk in chunks(items, self.batch_size):
-            raw = torch.from_numpy(np.stack([item for item in chunk if item is not None])).to(self.device)
-            x = self._prepare(modality, raw).to(self._dtype)
-            features += self._encoded(modality, x).unbind()
+        for chunk in chunks(crops, self.batch_size):
+            assert self.frames is not None
+            features += self._encoded(
+                "visual", frames_to_tensor(torch.from_numpy(np.stack(chunk)).to(self.device), self.frames)
+            )
         return features
 
     def _encoded(self, modality: str, x: Tensor) -> Tensor:
         """`[N, D]`; where the backbone fails or gives another shape, an error that names it."""
+        x = x.to(self._dtype)
         try:
             encoded = self.model.encode(modality, x.unsqueeze(1)).squeeze(1)
             if encoded.shape != (len(x), self.model.feature_dims[modality]):
@@ -151,12 +186,12 @@ class StepEncoder:
             raise
         return encoded
 
-    def _prepare(self, modality: str, raw: Tensor) -> Tensor:
-        if modality == "visual":
-            assert self.frames is not None
-            return frames_to_tensor(raw, self.frames)
-        if self._log_mel is not None:
-            with self.watch("mel"):
-                return self._log_mel(raw)
-        assert isinstance(self.audio, WaveformInput)
-        return prepare_waveform(raw, self.audio)
+
+def _covered(items: Sequence[SubSequence], sounds: int) -> int:
+    """How many of the first `items` need no more than `sounds` inputs."""
+    for index, item in enumerate(items):
+        if item.audio_present:
+            if not sounds:
+                return index
+            sounds -= 1
+    return len(items)

@@ -152,11 +152,11 @@ class Predictor:
         # As deep as a batch: while one is encoded, the next is decoded. Closed, so that an error here ends the thread.
         ahead = cast(Generator[SubSequence, None, None], prefetch(stream, self.batch_size))
         with closing(ahead) as items, _evaluating(self.model), torch.inference_mode(), watch("other"):
-            for group in in_batches(watch.each("waiting", items), self.batch_size):
-                for step in self._encoder(group):
+            for steps in self._encoder(in_batches(watch.each("waiting", items), self.batch_size)):
+                for step in steps:
                     collector.push(step)
-                if progress is not None:
-                    progress(group[-1].end_s, total_s)
+                if progress is not None and steps:
+                    progress(steps[-1].end_s, total_s)
             rows = completed(collector.finish(), self.model.config, self.smoothing)
         self.timings = timings_of(stream.watch, watch, stream.duration_s, time.perf_counter() - started)
         return Timeline.from_rows(

@@ -35,6 +35,7 @@ class Batches:
         seed: decides the order of every epoch.
         accelerator: which process this is.
         groups: windows that take equal shares of an epoch (`affectzoo.train.sampling`); None reads every window once.
+        exponent: of the sizes of the groups, for shares that are not equal.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class Batches:
         seed: int,
         accelerator: Accelerator,
         groups: Groups | None = None,
+        exponent: float = 0.0,
     ) -> None:
         self.dataset, self.batch_size, self.seed, self.device = dataset, batch_size, seed, accelerator.device
+        self.exponent = exponent
         self.groups, self.count = groups, len(dataset) if groups is None else sum(map(len, groups))
         self.process, self.processes = accelerator.process_index, accelerator.num_processes
         self._planned = _Planned()
@@ -74,7 +77,7 @@ class Batches:
         """The batches of epoch `number` from `start` on; what stands before is never read."""
         order = torch.randperm(self.count, generator=torch.Generator().manual_seed(self._epoch_seed(number))).tolist()
         if self.groups is not None:
-            drawn = draw(self.groups, self.seed, number)
+            drawn = draw(self.groups, self.seed, number, self.exponent)
             order = [drawn[place] for place in order]
         size = self.batch_size * self.processes
         mine = [order[i + self.process * self.batch_size : i + size][: self.batch_size] for i in range(0, len(order), size)]

@@ -67,8 +67,8 @@ def take_backbones(model: AffectModel, init: Mapping[str, str], say: Callable[[s
             raise ConfigError(f"the {modality} stream of {name} is not this model's: {difference}; make them equal")
         if _frames_of(there) != _frames_of(here):
             say(
-                f"warning: the {modality} backbone of {name} was trained on {_frames_of(there)} frames at a time, here it "
-                f"reads {_frames_of(here)}"
+                f"warning: the {modality} backbone of {name} was trained with frames={_frames_of(there)}, here it is fed "
+                f"{_frames_of(here)} at a time"
             )
         before, now = source.config.sequence.seconds, model.config.sequence.seconds
         if before != now:

@@ -64,7 +64,10 @@ def _check_training(settings: TrainConfig, model: ModelConfig, where: str) -> No
             raise ConfigError(f"{where}.{option} has no effect: no target is categorical; leave it out")
     if settings.loss != "ccc" and all(target.kind == "categorical" for target in model.targets):
         raise ConfigError(f"{where}.loss has no effect: every target is categorical, and takes cross-entropy; leave it out")
-    balances = {"class_balance": settings.class_balance, "sampling: classes": settings.sampling == "classes"}
+    if settings.sampling_exponent and settings.sampling == "windows":
+        raise ConfigError(f"{where}.sampling_exponent has no effect with {where}.sampling windows: choose what is drawn")
+    alike = settings.sampling == "classes" and not settings.sampling_exponent
+    balances = {"class_balance": settings.class_balance, "sampling: classes": alike}
     if settings.logit_adjustment and any(balances.values()):
         other = next(option for option, on in balances.items() if on)
         raise ConfigError(f"{where}.logit_adjustment and {where}.{other} both make up for rare classes: choose one")

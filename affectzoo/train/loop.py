@@ -234,6 +234,7 @@ def batches_of(
         seed=experiment.seed,
         accelerator=accelerator,
         groups=groups_of(dataset, settings.sampling),
+        exponent=settings.sampling_exponent,
     )
 
 
@@ -250,7 +251,10 @@ def objective_of(experiment: ExperimentConfig, dataset: WindowDataset | Streamed
             if settings.class_balance:
                 balanced[name] = balanced_weights(counts[columns[name]])
             if settings.logit_adjustment:
-                offsets[name] = settings.logit_adjustment * log_frequencies(counts[columns[name]])
+                drawn = counts[columns[name]]
+                if settings.sampling == "classes":
+                    drawn = drawn.double() ** settings.sampling_exponent
+                offsets[name] = settings.logit_adjustment * log_frequencies(drawn)
     return Objective(
         targets,
         loss=settings.loss,

@@ -1,4 +1,4 @@
-"""Which training windows an epoch has: equally many from every clip, subject or class."""
+"""Which training windows an epoch has: equally many from every clip, subject or class, or more of larger ones."""
 
 from __future__ import annotations
 
@@ -51,23 +51,43 @@ def groups_of(dataset: WindowDataset, sampling: Sampling) -> Groups | None:
     return [np.array(members) for members in found.values()]
 
 
-def draw(groups: Groups, seed: int, epoch: int) -> list[int]:
-    """The windows of one epoch, group after group: as many as there are in all groups, from each the same number or one more.
+def draw(groups: Groups, seed: int, epoch: int, exponent: float = 0.0) -> list[int]:
+    """The windows of one epoch, group after group: as many as there are in all groups.
 
-    Over the epochs each group goes through one endless sequence, all its windows in one random order and then all in
-    another; an epoch is the next stretch of it. What an epoch holds follows from its number alone.
+    From each comes the same number or one more; with an `exponent` its share of the sum of all sizes to that power, and one
+    at least. Over the epochs each group goes through one endless sequence, all its windows in one random order and then all
+    in another; an epoch is the next stretch of it. What an epoch holds follows from its number alone.
     """
-    total = sum(map(len, groups))
-    # Of n draws group g has taken floor((n + rank_g) / G): over all ranks these sum to n, whatever n is.
-    ranks = np.random.default_rng([seed, len(groups)]).permutation(len(groups)).tolist()
+    stretches = _weighted(groups, epoch, exponent) if exponent else _alike(groups, seed, epoch)
     drawn: list[int] = []
-    for number, (members, rank) in enumerate(zip(groups, ranks, strict=True)):
-        first, stop = ((total * passed + rank) // len(groups) for passed in (epoch, epoch + 1))
+    for number, (members, (first, stop)) in enumerate(zip(groups, stretches, strict=True)):
         size = len(members)
         for turn in range(first // size, -(-stop // size)):
             order = np.random.default_rng([seed, number, turn]).permutation(members)
             drawn += order[max(0, first - turn * size) : stop - turn * size].tolist()
     return drawn
+
+
+def _alike(groups: Groups, seed: int, epoch: int) -> list[tuple[int, int]]:
+    """Where the stretch of each group's sequence that is this epoch's begins and ends."""
+    total = sum(map(len, groups))
+    # Of n draws group g has taken floor((n + rank_g) / G): over all ranks these sum to n, whatever n is.
+    ranks = np.random.default_rng([seed, len(groups)]).permutation(len(groups)).tolist()
+    first, stop = ([(total * passed + rank) // len(groups) for rank in ranks] for passed in (epoch, epoch + 1))
+    return list(zip(first, stop, strict=True))
+
+
+def _weighted(groups: Groups, epoch: int, exponent: float) -> list[tuple[int, int]]:
+    """As `_alike`; every epoch has the same number of each group, rounded so that the sum is what it has to be."""
+    sizes = np.array([len(members) for members in groups])
+    wanted = sizes**exponent / (sizes**exponent).sum() * sizes.sum()
+    counts = np.floor(wanted).astype(int)
+    # The largest remainders get what is left over.
+    counts[np.argsort(counts - wanted, kind="stable")[: sizes.sum() - counts.sum()]] += 1
+    while (counts == 0).any():
+        counts[counts.argmin()] += 1
+        counts[counts.argmax()] -= 1
+    return [(epoch * count, (epoch + 1) * count) for count in counts.tolist()]
 
 
 def _class_columns(targets: Sequence[TargetConfig]) -> slice:

@@ -75,6 +75,22 @@ def test_a_file_predicts_like_its_parts_and_each_is_encoded_once(
         assert max(backbone.encoded) <= batch_size
 
 
+def test_every_file_begins_with_no_past_sound(make_model, make_clip, detector):
+    """Where the means of bands are taken away, what a model heard in one file does not count in the next one."""
+    model = make_model()
+    audio = model.config.streams["audio"].input.model_copy(update={"cmn_seconds": 4.0})
+    stream = model.config.streams["audio"].model_copy(update={"input": audio})
+    streams = {**model.config.streams, "audio": stream}
+    model.config = model.config.model_copy(update={"streams": streams})
+    predictor = Predictor(model, detector=detector, batch_size=2, device="cpu")
+    clip, other = make_clip(duration_s=5.0), make_clip(duration_s=3.9)
+    alone = predictor(clip).frame
+    predictor(other)
+    pd.testing.assert_frame_equal(predictor(clip).frame, alone)
+    plain = Predictor(make_model(), detector=detector, batch_size=2, device="cpu")(clip).frame
+    assert (plain["valence"] - alone["valence"]).abs().max() > 1e-4
+
+
 def test_two_faces_have_a_row_each_and_share_the_sound(make_model, make_clip, detector):
     model = make_model()
     timeline = Predictor(model, detector=detector, device="cpu")(make_clip(green=[(0, 99)]))

@@ -18,6 +18,7 @@ WAVE = WaveformInput(samples=20, normalise=False)
 INPUTS: dict[str, StreamInput] = {"visual": CROPS, "audio": MEL, "speech": WAVE, "pulse": SignalInput(channels=2, samples=5)}
 EVERYTHING: dict[str, Any] = {
     "flip": 0.5,
+    "rotate": 10.0,
     "crop": 0.3,
     "brightness": 0.2,
     "contrast": 0.2,

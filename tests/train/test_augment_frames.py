@@ -55,6 +55,7 @@ def luminance(x: Tensor) -> Tensor:
     "changes",
     [
         {"flip": 0.5},
+        {"rotate": 20.0},
         {"crop": 0.4},
         {"brightness": 0.3},
         {"contrast": 0.3},
@@ -86,6 +87,21 @@ def test_a_crop_shows_a_part_of_the_picture_in_order():
         assert found[:, 0, 0, 0].mean(-1).std() > 0.05, "anywhere in the picture"
     uniform = torch.full((SIZE, LENGTH, 3, FRAMES, SIDE, SIDE), 0.7)
     torch.testing.assert_close(changed(uniform, crop=0.5), uniform, atol=CLOSE, rtol=0)
+
+
+def test_a_turned_picture_keeps_its_middle_and_its_angles():
+    """Of a ramp across the picture the slope turns: pixel for pixel alike in both directions, whatever the picture's shape."""
+    height, width = 24, 12
+    across = (torch.arange(width) - (width - 1) / 2).expand(SIZE, LENGTH, 3, FRAMES, height, width).contiguous()
+    found = changed(across, rotate=10)[:, 0, 0, 0, 9:15, 4:8]
+    to_right, down = found.diff(dim=-1).mean(dim=(1, 2)), found.diff(dim=-2).mean(dim=(1, 2))
+    torch.testing.assert_close(to_right**2 + down**2, torch.ones(SIZE), atol=1e-4, rtol=0)
+    turned = torch.rad2deg(torch.atan2(down, to_right))
+    assert turned.abs().max() <= 10
+    assert turned.min() < -3
+    assert turned.max() > 3
+    assert found.mean(dim=(1, 2)).abs().max() < 1e-4
+    torch.testing.assert_close(changed(pictures(), rotate=20, crop=0.2).isfinite().all(), torch.tensor(True))
 
 
 def test_colours_change_as_they_say_and_pixels_stay_between_black_and_white():

@@ -67,7 +67,7 @@ def test_more_frames_change_backbone_and_input_and_keep_the_weights(single):
     assert torch.equal(model.backbones["visual"].linear.weight, kept)
     warned = [line for line in said if line.startswith("warning: the visual backbone of ")]
     assert len(warned) == 1
-    assert warned[0].endswith("was trained on 1 frames at a time, here it reads 4")
+    assert warned[0].endswith("was trained with frames=1, here it is fed 4 at a time")
 
 
 def test_as_many_frames_are_not_warned_of(single):

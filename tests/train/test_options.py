@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from affectzoo.config import ModelConfig, TrainConfig
+from affectzoo.data.windows import class_counts, windows_over
 from affectzoo.errors import ConfigError, DataError
-from affectzoo.train.loop import train
+from affectzoo.model.affect_model import AffectModel
+from affectzoo.train.loop import objective_of, train
 from affectzoo.train.runs import run_folder
+from affectzoo.train.splits import load_rows
 from tests.train.toys import toy_dataset, toy_experiment, use_dataset
 
 #: Option -> a value other than the toy experiment's; with each of them other weights are learnt.
@@ -48,6 +52,7 @@ ELSEWHERE = {
     "epoch_steps",
     "label_smoothing",
     "logit_adjustment",
+    "sampling_exponent",
     "ordinal_loss",
     "patience",
 }
@@ -163,6 +168,24 @@ def test_logits_are_not_adjusted_where_something_else_balances_classes(other, va
     class_dataset(monkeypatch)
     with pytest.raises(ConfigError, match=rf"logit_adjustment and train\.{other}.* both make up for rare classes"):
         train(classes(tmp_path, logit_adjustment=1.0, **{other: value}))
+
+
+def test_logits_are_adjusted_to_the_frequency_with_which_classes_are_drawn(monkeypatch, tmp_path):
+    class_dataset(monkeypatch)
+    found = []
+    for exponent in (0.5, 0.9):
+        experiment = classes(tmp_path, sampling="classes", sampling_exponent=exponent, logit_adjustment=1.0)
+        model = AffectModel(experiment.model)
+        dataset = windows_over(
+            load_rows(experiment.data, model.config, Accelerator(cpu=True), ["train"])["train"], model.config
+        )
+        offsets = objective_of(experiment, dataset, model).offsets
+        counts = class_counts(dataset).double() ** exponent
+        torch.testing.assert_close(offsets, (counts / counts.sum()).log().float())
+        found.append(offsets)
+    assert not torch.equal(*found)
+    with pytest.raises(ConfigError, match=r"train\.sampling_exponent has no effect with train\.sampling windows"):
+        train(classes(tmp_path, sampling_exponent=0.5))
 
 
 def test_a_loss_of_numbers_is_refused_where_there_are_none(monkeypatch, tmp_path):

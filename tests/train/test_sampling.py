@@ -124,6 +124,29 @@ def test_rare_classes_are_drawn_as_often_as_frequent_ones(config):
     assert Counter(number >= 39 for number in draw(groups, 0, 0)) == {True: 30, False: 15}
 
 
+@pytest.mark.parametrize(("exponent", "shares"), [(0.5, (29, 10, 6)), (0.9, (37, 5, 3)), (0.01, (15, 15, 15))])
+def test_larger_groups_may_come_more_often_by_a_power_of_their_size(exponent, shares):
+    groups = [np.arange(38), np.arange(38, 43), np.arange(43, 45)]
+    epochs = [draw(groups, 0, epoch, exponent) for epoch in range(40)]
+    for drawn in epochs:
+        assert len(drawn) == 45
+        counts = [sum(number in members for number in drawn) for members in groups]
+        assert all(abs(count - share) <= 1 for count, share in zip(counts, shares, strict=True)), counts
+    assert epochs[3] == draw(groups, 0, 3, exponent) != epochs[4]
+    # All of a group had their turn before any comes again.
+    whole = Counter(number for drawn in epochs for number in drawn)
+    for members in groups:
+        assert max(whole[n] for n in members) - min(whole[n] for n in members) <= 1
+
+
+def test_no_group_is_forgotten_however_small_its_share():
+    groups = [np.arange(10_000), np.array([10_000]), np.array([10_001])]
+    drawn = Counter(draw(groups, 0, 0, 0.99))
+    assert drawn[10_000] >= 1
+    assert drawn[10_001] >= 1
+    assert sum(drawn.values()) == 10_002
+
+
 @pytest.mark.parametrize("sampling", ["clips", "subjects"])
 def test_windows_without_a_valid_label_are_left_out(config, sampling):
     def blank(_: int, arrays: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,7 +16,7 @@ _LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def augment_frames(x: Tensor, mask: Tensor, given: FramesInput, changes: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Mirror, move in time, crop, change colours, cut out; `x` is not written to.
+    """Mirror, move in time, crop and turn, change colours, cut out; `x` is not written to.
 
     Args:
         x: `[B, L, 3, T, H, W]`, normalised as `given` says.
@@ -27,8 +29,8 @@ def augment_frames(x: Tensor, mask: Tensor, given: FramesInput, changes: Augment
         x = _mirror(x, torch.rand(len(x), generator=generator) < changes.flip)
     if changes.jitter or changes.frame_drop:
         x = _move(x, mask, changes, generator)
-    if changes.crop:
-        x = _crop(x, changes.crop, generator)
+    if changes.crop or changes.rotate:
+        x = _crop(x, changes, generator)
     if changes.brightness or changes.contrast or changes.saturation or changes.grey:
         x = _colour(x, mask, given, changes, generator)
     if changes.cutout:
@@ -66,13 +68,19 @@ def _move(x: Tensor, mask: Tensor, changes: AugmentConfig, generator: torch.Gene
     return x[batch, source // frames, channel, source % frames]
 
 
-def _crop(x: Tensor, most: float, generator: torch.Generator) -> Tensor:
-    """Cut out a part with sides `1 - most` to 1 of the picture's and resize it back, bilinearly."""
+def _crop(x: Tensor, changes: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Cut out a part with sides `1 - crop` to 1 of the picture's, turned, and resize it to the whole, bilinearly."""
     share, across, down = torch.rand(3, len(x), generator=generator)
-    share = 1 - most * share
+    share = 1 - changes.crop * share
+    # Without it nothing is drawn, so that older runs go on with the same numbers.
+    turn = torch.zeros(len(x))
+    if changes.rotate:
+        turn = math.radians(changes.rotate) * (2 * torch.rand(len(x), generator=generator) - 1)
+    height, width = x.shape[-2:]
     # In the coordinates of grid_sample the picture is -1..1: a part of half-width `share` has its centre in +-(1 - share).
     theta = torch.zeros(len(x), 2, 3)
-    theta[:, 0, 0] = theta[:, 1, 1] = share
+    theta[:, 0, 0] = theta[:, 1, 1] = share * turn.cos()
+    theta[:, 0, 1], theta[:, 1, 0] = -share * turn.sin() * height / width, share * turn.sin() * width / height
     theta[:, 0, 2], theta[:, 1, 2] = (1 - share) * (2 * across - 1), (1 - share) * (2 * down - 1)
     pictures = x.flatten(1, 3)
     grid = functional.affine_grid(theta.to(x), list(pictures.shape), align_corners=False)
