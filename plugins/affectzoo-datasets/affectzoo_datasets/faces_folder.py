@@ -36,12 +36,14 @@ class FacesFolder(Corpus):
             several may be one (`{joy: happy, smile: happy}`) and null is none; an image of another name is left out, listed and
             counted. A name that no image has makes a class without images, for models that have one more. None is the sorted
             names found.
+        split: all images are in this one, whatever table or folders say: `test` for a corpus that nobody is trained on. None
+            leaves them where they are.
 
     Further columns of the table are extra columns.
 
     Raises:
         DataError: no such column, or fewer than two classes.
-        ConfigError: a label or classes that cannot be.
+        ConfigError: a label, classes or a split that cannot be.
     """
 
     card = DatasetCard(
@@ -84,8 +86,12 @@ class FacesFolder(Corpus):
         *,
         label: str = "emotion",
         classes: Sequence[str] | Mapping[str, str | None] | None = None,
+        split: str | None = None,
     ) -> None:
         super().__init__(root)
+        if split is not None and split not in SPLITS:
+            raise ConfigError(f"split is {split!r}; it takes {', '.join(SPLITS)}, or null for the images' own")
+        self.split = split
         self.class_of = _mapping(classes)
         self.label = label
         self.has_table = (self.root / TABLE_FILE).exists()
@@ -135,7 +141,7 @@ class FacesFolder(Corpus):
         return value if self.class_of is None else self.class_of.get(value)
 
     def _clip(self, row: dict[str, str], remark: tuple[str, ...]) -> Clip:
-        name, value, split = row["file_name"], row[self.label], row.get("split", "")
+        name, value, split = row["file_name"], row[self.label], self.split or row.get("split", "")
         path = self.root / name
         problem, notes = "", remark
         if not name:

@@ -56,6 +56,15 @@ def test_classes_may_lie_below_splits(tmp_path: Path) -> None:
     assert Counter(clip.split for clip in corpus.clips()) == {"train": count // 2, "test": count // 2}
 
 
+def test_all_images_may_be_put_into_one_split(tmp_path: Path) -> None:
+    write_table(tmp_path / "table", rows())
+    count = write_classes(tmp_path / "folders", splits=("train", "test"))
+    assert Counter(clip.split for clip in FacesFolder(tmp_path / "table", split="test").clips()) == {"test": len(rows())}
+    assert Counter(clip.split for clip in FacesFolder(tmp_path / "folders", split="val").clips()) == {"val": count}
+    with pytest.raises(ConfigError, match="split is 'all'; it takes train, val, test"):
+        FacesFolder(tmp_path / "table", split="all")
+
+
 def test_images_outside_of_a_class_are_listed(tmp_path: Path) -> None:
     count = write_classes(tmp_path)
     write_image(tmp_path / "stray.png")
