@@ -63,7 +63,8 @@ def spoken(declared: StreamInput) -> str:
         grey = "grey " if declared.colour == "grey" else ""
         return f"{declared.frames} {grey}face crops of {declared.height} x {declared.width}"
     if declared.kind == "log-mel":
-        return f"log-mel of {declared.n_mels} bands x {declared.frames} steps at {declared.sample_rate:,} Hz"
+        centred = "" if declared.cmn_seconds is None else f", each over its mean within {declared.cmn_seconds:g} s"
+        return f"log-mel of {declared.n_mels} bands{centred} x {declared.frames} steps at {declared.sample_rate:,} Hz"
     if declared.kind == "signal":
         return f"a signal of {declared.channels} channels x {declared.samples} samples"
     return f"waveform of {declared.samples:,} samples at {declared.sample_rate:,} Hz"

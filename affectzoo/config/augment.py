@@ -15,7 +15,7 @@ Level = Annotated[float, Field(ge=0)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
 
 #: Options that change face crops, and log-mel.
-FRAMES = ("flip", "rotate", "crop", "brightness", "contrast", "saturation", "grey", "jitter", "frame_drop", "cutout")
+FRAMES = ("flip", "rotate", "crop", "brightness", "contrast", "saturation", "grey", "jitter", "frame_drop", "blur", "cutout")
 LOG_MEL = ("stretch", "shift", "pitch", "time_masks", "time_width", "frequency_masks", "frequency_width")
 
 
@@ -35,6 +35,7 @@ class AugmentConfig(StrictConfig):
         jitter: up to so many frame slots by which the pictures move against labels and sound. Where they move out of the
             window, or into a sub-sequence without a face, the nearest picture of the own sub-sequence is repeated.
         frame_drop: share of frame slots that show the picture before them; never the first of a sub-sequence.
+        blur: share of windows whose pictures are shrunk to `0.4` to 1 of their sides and enlarged again, as of a small face.
         cutout: side of a square that is filled with the mean, as a share of the picture's shorter side; its centre is
             anywhere in the picture.
         stretch: log-mel plays `1 - x` to `1 + x` times as fast, all sub-sequences of the window as one time axis, about the
@@ -59,6 +60,7 @@ class AugmentConfig(StrictConfig):
     grey: Share = 0.0
     jitter: Count = 0
     frame_drop: PartOf = 0.0
+    blur: Share = 0.0
     cutout: PartOf = 0.0
     stretch: PartOf = 0.0
     shift: PartOf = 0.0

@@ -26,6 +26,7 @@ EVERYTHING: dict[str, Any] = {
     "grey": 0.2,
     "jitter": 2,
     "frame_drop": 0.3,
+    "blur": 0.5,
     "cutout": 0.4,
     "stretch": 0.2,
     "shift": 0.2,

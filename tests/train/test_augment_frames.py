@@ -61,6 +61,7 @@ def luminance(x: Tensor) -> Tensor:
         {"contrast": 0.3},
         {"saturation": 0.3},
         {"grey": 0.5},
+        {"blur": 0.9},
         {"cutout": 0.4},
     ],
 )
@@ -102,6 +103,17 @@ def test_a_turned_picture_keeps_its_middle_and_its_angles():
     assert turned.max() > 3
     assert found.mean(dim=(1, 2)).abs().max() < 1e-4
     torch.testing.assert_close(changed(pictures(), rotate=20, crop=0.2).isfinite().all(), torch.tensor(True))
+
+
+def test_a_blurred_picture_is_as_light_and_less_sharp_and_others_stay():
+    x = pictures()
+    found = changed(x, blur=0.5)
+    same = (found == x).flatten(1).all(dim=1)
+    assert 0 < same.sum() < SIZE
+    sharp, blurred = (one[~same].diff(dim=-1).square().mean(dim=(1, 2, 3, 4, 5)) for one in (x, found))
+    assert (blurred < 0.9 * sharp).all()
+    torch.testing.assert_close(found[~same].mean(dim=(-2, -1)), x[~same].mean(dim=(-2, -1)), atol=0.15, rtol=0)
+    assert torch.equal(changed(x, blur=1), changed(x, blur=1))
 
 
 def test_colours_change_as_they_say_and_pixels_stay_between_black_and_white():

@@ -13,10 +13,12 @@ from affectzoo.config.augment import AugmentConfig
 
 #: Of red, green and blue in the luminance (ITU-R BT.601).
 _LUMINANCE = (0.299, 0.587, 0.114)
+#: Least share of its sides to which a picture is shrunk.
+_SMALLEST = 0.4
 
 
 def augment_frames(x: Tensor, mask: Tensor, given: FramesInput, changes: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Mirror, move in time, crop and turn, change colours, cut out; `x` is not written to.
+    """Mirror, move in time, crop and turn, change colours, blur, cut out; `x` is not written to.
 
     Args:
         x: `[B, L, 3, T, H, W]`, normalised as `given` says.
@@ -33,6 +35,8 @@ def augment_frames(x: Tensor, mask: Tensor, given: FramesInput, changes: Augment
         x = _crop(x, changes, generator)
     if changes.brightness or changes.contrast or changes.saturation or changes.grey:
         x = _colour(x, mask, given, changes, generator)
+    if changes.blur:
+        x = _blur(x, changes.blur, generator)
     if changes.cutout:
         x = _cutout(x, changes.cutout, generator)
     return x
@@ -116,6 +120,21 @@ def _colour(x: Tensor, mask: Tensor, given: FramesInput, changes: AugmentConfig,
     changed = torch.matmul(matrix.unsqueeze(1), x.flatten(3)).add_(shift.unsqueeze(1))
     low, high = (((bound - mean) / std).view(3, 1) for bound in (0.0, 1.0))
     return changed.clamp_(low, high).view_as(x)
+
+
+def _blur(x: Tensor, chosen: float, generator: torch.Generator) -> Tensor:
+    """Shrink the pictures of a share of the windows and enlarge them again, each window to its own number of pixels."""
+    hit = torch.rand(len(x), generator=generator) < chosen
+    sides = _SMALLEST + (1 - _SMALLEST) * torch.rand(len(x), generator=generator)
+    x = x.clone()
+    size = list(x.shape[-2:])
+    for window in hit.nonzero().flatten().tolist():
+        pictures = x[window].transpose(1, 2).flatten(0, 1)  # [L * T, 3, H, W]
+        small = [max(1, round(side * float(sides[window]))) for side in size]
+        shrunk = functional.interpolate(pictures, size=small, mode="bilinear", antialias=True)
+        again = functional.interpolate(shrunk, size=size, mode="bilinear")
+        x[window] = again.unflatten(0, (x.shape[1], x.shape[3])).transpose(1, 2)
+    return x
 
 
 def _cutout(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
