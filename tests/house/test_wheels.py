@@ -73,7 +73,8 @@ def test_the_bundled_model_predicts_from_wheels(installed: Path, tmp_path: Path)
     write_clip(clip, tmp_path / "clip.mp4", size=(320, 240), fps=15)
     affectzoo(installed, tmp_path, "predict", "clip.mp4", "--out", "results", "--detector", "haar")
     lines = (tmp_path / "results" / "clip.csv").read_text().splitlines()
-    assert lines[0].startswith("time_s,start_s,end_s,face_id,valence,arousal,face_present,audio_present")
+    assert lines[0].startswith("time_s,start_s,end_s,face_id,emotion.neutral,emotion.happy,")
+    assert ",valence,arousal,face_present,audio_present," in lines[0]
     assert len(lines) >= 5
 
 

@@ -20,6 +20,9 @@ from affectzoo_backbones.timm_network import (
     measure_features,
 )
 
+#: Pixels of 0 to 1: a picture of one grey has no contrast to be blown up.
+_LEAST_SPREAD = 0.025
+
 
 class TimmBackbone(Backbone):
     """A timm model on every frame: `[N, 3, T, H, W] -> [N, D]` (Wightman 2019, PyTorch Image Models).
@@ -33,6 +36,8 @@ class TimmBackbone(Backbone):
         mean, std: per channel, on values in 0..1; None is what the model's weights were trained with.
         margin: room around the face box, as in `FramesInput`.
         colour: `rgb`, or `grey` for luminance repeated over three channels.
+        standardise: each frame minus its own mean, over its own standard deviation (and a fortieth of the range of pixels):
+            neither exposure nor how light a skin is counts as such.
         model_args: further keywords of the timm model, such as `{"channels": [24, 48, 96, 192]}` for a narrow ResNet.
 
     Raises:
@@ -53,6 +58,7 @@ class TimmBackbone(Backbone):
         std: Sequence[float] | None = None,
         margin: float = 0.2,
         colour: Literal["rgb", "grey"] = "rgb",
+        standardise: bool = False,
         model_args: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -63,6 +69,7 @@ class TimmBackbone(Backbone):
         check_variant(variant)
         self.variant = variant
         self.pool_frames = pool_frames
+        self.standardise = standardise
         self.exact_size = has_fixed_size(variant)
         square = (image_size, image_size) if image_size else None
         fixed = square if self.exact_size else None
@@ -94,6 +101,7 @@ class TimmBackbone(Backbone):
             "std": list(self.declared.std),
             "margin": self.declared.margin,
             "colour": colour,
+            "standardise": standardise,
             "model_args": dict(model_args) if model_args else None,
         }
 
@@ -105,6 +113,17 @@ class TimmBackbone(Backbone):
         """`[N, 3, T, H, W] -> [N, D]`; T may differ from the declared one, H and W too unless the model's size is fixed."""
         check_frames(x, self.declared, exact_size=self.exact_size)
         batch, _, time = x.shape[:3]
-        images = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        images = x.transpose(1, 2).flatten(0, 1)
+        if self.standardise:
+            images = self._standardised(images)
+        images = images.contiguous(memory_format=torch.channels_last)
         features = self.network(images).unflatten(0, (batch, time))
         return features.mean(dim=1) if self.pool_frames == "mean" else features.amax(dim=1)
+
+    def _standardised(self, images: Tensor) -> Tensor:
+        """`[N, 3, H, W]`, normalised as declared; all three channels together, so that hues stay."""
+        shape = (1, 3, 1, 1)
+        mean, std = (images.new_tensor(values).view(shape) for values in (self.declared.mean, self.declared.std))
+        pixels = images * std + mean
+        spread, middle = torch.std_mean(pixels, dim=(1, 2, 3), keepdim=True)
+        return (pixels - middle) / (spread + _LEAST_SPREAD)

@@ -50,6 +50,25 @@ def test_preprocessing_is_that_of_the_weights():
     assert (chosen.height, chosen.mean, chosen.margin, chosen.colour) == (64, (0.1, 0.2, 0.3), 0.5, "grey")
 
 
+def test_standardised_frames_lose_their_exposure_and_nothing_else():
+    backbone = TimmBackbone(
+        "resnet10t", image_size=48, frames=1, mean=[0.1, 0.2, 0.3], standardise=True, model_args=NARROW
+    ).eval()
+    assert backbone.saved_config["standardise"]
+    mean, std = (torch.tensor(values).view(3, 1, 1, 1) for values in (backbone.input.mean, backbone.input.std))
+    pixels = torch.rand(2, 3, 1, 48, 48)
+    with torch.no_grad():
+        assert backbone((torch.full_like(pixels, 0.5) - mean) / std).isfinite().all()
+        backbone.network = torch.nn.Flatten()  # what the network is given
+        given, darker = (backbone((frames - mean) / std) for frames in (pixels, 0.7 * pixels))
+        apart = backbone((pixels * torch.tensor([1.0, 0.5, 0.5]).view(3, 1, 1, 1) - mean) / std)
+    torch.testing.assert_close(given.mean(dim=1), torch.zeros(2), atol=1e-5, rtol=0)
+    assert given.std(dim=1).sub(1).abs().max() < 0.1
+    # But for the fraction that keeps a grey picture from being blown up.
+    torch.testing.assert_close(darker, given, atol=0.1, rtol=0)
+    assert (apart - given).abs().max() > 0.5, "hues stay"
+
+
 def test_a_narrow_resnet_is_small_enough_to_ship():
     backbone = TimmBackbone("resnet10t", image_size=48, model_args={"channels": [24, 48, 96, 192], "stem_width": 16})
     assert sum(p.numel() for p in backbone.parameters()) < 750_000
