@@ -32,7 +32,7 @@ def returning(value):
 
 def prove(model, folder, dtype=None):
     save_proved(model, folder, card="# toy\n", dtype=dtype, where=WHERE)
-    return affectzoo.load(folder)
+    return affectzoo.load(folder, dtype=dtype)
 
 
 def test_options_are_checked_against_the_function(entry, checkpoint):
