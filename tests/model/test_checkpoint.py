@@ -57,15 +57,16 @@ def test_a_saved_model_comes_back_bit_for_bit_in_its_own_dtype(tmp_path, dtype):
     model = audio_visual_model(visual={"backbone": "toy-visual", "temporal": "bilstm"})
     model(random_inputs())  # moves the running statistics of batch normalisation
     model = model.to(dtype).eval()
-    again = affectzoo.load(model.save_pretrained(tmp_path / "model"))
+    name = str(dtype).removeprefix("torch.")
+    again = affectzoo.load(model.save_pretrained(tmp_path / "model"), dtype=name)
     assert not again.training
     assert again.state_dict().keys() == model.state_dict().keys()
-    for name, tensor in model.state_dict().items():
-        assert again.state_dict()[name].dtype == tensor.dtype
-        assert torch.equal(again.state_dict()[name], tensor)
-    inputs = {name: x.to(dtype) for name, x in random_inputs().items()}
+    for key, tensor in model.state_dict().items():
+        assert again.state_dict()[key].dtype == tensor.dtype
+        assert torch.equal(again.state_dict()[key], tensor)
+    inputs = {modality: x.to(dtype) for modality, x in random_inputs().items()}
     assert torch.equal(again(inputs), model(inputs))
-    assert again.config == model.config.model_copy(update={"dtype": str(dtype).removeprefix("torch.")})
+    assert again.config == model.config.model_copy(update={"dtype": name})
 
 
 def test_dtype_can_be_chosen_when_loading_and_is_what_a_new_save_records(saved, tmp_path):
