@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import torch
 from torch import Tensor
 
@@ -65,7 +63,7 @@ class SoundOfRecording:
         assert front is not None
         ready = [front.window.new_zeros(0, front.config.n_mels, front.config.frames)]
         for _ in range(count):
-            around = torch.stack(list(islice(self._decibels, self._before + self._reach + 1)))
+            around = torch.stack(self._decibels[: self._before + self._reach + 1])
             ready.append(front.normalise(around[self._before : self._before + 1], loud_mean(around).unsqueeze(0)))
             if self._before == self._reach:
                 del self._decibels[0]
