@@ -25,12 +25,14 @@ class SpectrogramBackbone(Backbone):
     Args:
         variant: timm's model name, with or without a tag of its weights.
         log_mel: fields of `LogMelInput` that differ from its defaults (64 x 107 at 44.1 kHz).
-        pretrained: start from timm's image weights, the first convolution summed over colours. A reloaded model never does.
+        pretrained: start from timm's image weights, or from those of a file, by timm's names or those of EfficientNet-PyTorch;
+            the first convolution is summed over colours. A reloaded model never does.
         model_args: further keywords of the timm model, such as `{"channels": [24, 48, 96, 192]}` for a narrow ResNet.
 
     Raises:
         UnknownNameError: timm has no such model; near matches are named.
         ConfigError: an argument that the model does not take, or an unknown field of `log_mel`.
+        CheckpointError: `pretrained` names a file that is not there or cannot be read.
         DownloadError: `pretrained` weights cannot be fetched.
     """
 
@@ -39,7 +41,7 @@ class SpectrogramBackbone(Backbone):
         variant: str,
         *,
         log_mel: Mapping[str, Any] | None = None,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         model_args: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -77,7 +79,7 @@ class SpectrogramResNet18(SpectrogramBackbone):
         self,
         *,
         log_mel: Mapping[str, Any] | None = None,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         model_args: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__("resnet18", log_mel=log_mel, pretrained=pretrained, model_args=model_args)

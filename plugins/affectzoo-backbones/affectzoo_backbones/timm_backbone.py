@@ -31,7 +31,8 @@ class TimmBackbone(Backbone):
         variant: timm's model name, with or without a tag of its weights.
         frames: T, frames per sub-sequence.
         image_size: side of the crops in pixels; None is the size the model's weights were trained at.
-        pretrained: start from timm's weights. A reloaded model never does.
+        pretrained: start from timm's weights, or from those of a file, by timm's names or those of EfficientNet-PyTorch. A
+            reloaded model never does.
         pool_frames: how T vectors become one.
         mean, std: per channel, on values in 0..1; None is what the model's weights were trained with.
         margin: room around the face box, as in `FramesInput`.
@@ -43,6 +44,7 @@ class TimmBackbone(Backbone):
     Raises:
         UnknownNameError: timm has no such model; near matches are named.
         ConfigError: an argument that the model does not take.
+        CheckpointError: `pretrained` names a file that is not there or cannot be read.
         DownloadError: `pretrained` weights cannot be fetched.
     """
 
@@ -52,7 +54,7 @@ class TimmBackbone(Backbone):
         *,
         frames: int = 8,
         image_size: int | None = None,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         pool_frames: Literal["mean", "max"] = "mean",
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,

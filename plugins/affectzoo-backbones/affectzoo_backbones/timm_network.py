@@ -8,10 +8,11 @@ from typing import Any
 
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from affectzoo import count_batches_once
+from affectzoo import count_batches_once, read_state_dict
 from affectzoo.errors import ConfigError, DownloadError, UnknownNameError
+from affectzoo_backbones.efficientnet_names import in_timm_names
 from affectzoo_backbones.messages import one_line
 
 #: Arguments of `timm.create_model` that this package sets itself, or that name files and places to fetch from.
@@ -45,7 +46,7 @@ def create_network(
     *,
     in_chans: int,
     image_size: tuple[int, int] | None,
-    pretrained: bool,
+    pretrained: bool | str,
     model_args: Mapping[str, Any] | None,
 ) -> nn.Module:
     """A timm model without its classifier: `[N, in_chans, H, W] -> [N, D]`.
@@ -54,11 +55,13 @@ def create_network(
         variant: timm's name, with or without a tag (`resnet18.a1_in1k`).
         in_chans: input channels; pretrained first convolutions are adapted by timm.
         image_size: height and width where the model's size is fixed, None elsewhere.
-        pretrained: load timm's weights for the variant; every tensor but the classifier must come from them.
+        pretrained: load timm's weights for the variant, or those of a file by timm's names or EfficientNet-PyTorch's; every
+            tensor but the classifier must come from them.
         model_args: further keywords of the timm model, such as `{"channels": [24, 48, 96, 192]}`.
 
     Raises:
         UnknownNameError: no such model; near matches are named.
+        CheckpointError: there is no such file, or it cannot be read.
         ConfigError: an argument that the model does not take, or weights that do not fit.
         DownloadError: the weights cannot be fetched.
     """
@@ -74,14 +77,25 @@ def create_network(
     if pretrained:
         # With another number of classes timm loads non-strictly, and a layer that the weights lack stays random in silence.
         # So the weights go into the network they were made for, strictly, and from there into ours, strictly.
-        config = timm.get_pretrained_cfg(variant)
-        classes = config.num_classes if config is not None else 0
-        donor = _create(variant, pretrained=True, in_chans=in_chans, num_classes=classes, **arguments).state_dict()
+        given = None if pretrained is True else in_timm_names(read_state_dict(pretrained), network)
+        donor = _donor(variant, given, in_chans=in_chans, **arguments).state_dict()
         missing = [key for key in network.state_dict() if key not in donor]
         if missing:
             raise ConfigError(f"the pretrained weights of {variant!r} lack {missing[0]!r}; use pretrained=False")
         network.load_state_dict({key: donor[key] for key in network.state_dict()})
     return network
+
+
+def _donor(variant: str, given: dict[str, Tensor] | None, **arguments: Any) -> nn.Module:
+    """timm's whole network, strictly filled with its own weights or with those `given` by timm's names."""
+    config = timm.get_pretrained_cfg(variant)
+    if given is None:
+        classes = config.num_classes if config is not None else 0
+        return _create(variant, pretrained=True, num_classes=classes, **arguments)
+    last = given.get(f"{config.classifier}.weight") if config is not None else None
+    classes = 0 if last is None else len(last)
+    overlay = {"state_dict": given, "num_classes": classes}
+    return _create(variant, pretrained=True, num_classes=classes, pretrained_cfg_overlay=overlay, **arguments)
 
 
 def measure_features(

@@ -6,8 +6,10 @@ import pytest
 import timm
 import timm.models._builder as timm_builder
 import torch
+from safetensors.torch import save_file
 
-from affectzoo.errors import ConfigError, DownloadError, InputError, UnknownNameError
+from affectzoo.errors import CheckpointError, ConfigError, DownloadError, InputError, UnknownNameError
+from affectzoo_backbones.efficientnet_names import in_timm_names
 from affectzoo_backbones.spectrogram import SpectrogramBackbone, SpectrogramResNet18
 from affectzoo_backbones.timm_backbone import TimmBackbone
 from affectzoo_backbones.timm_network import measure_features
@@ -157,6 +159,49 @@ def test_weights_of_another_width_are_refused(local_weights):
     local_weights.update(timm.create_model("resnet10t").state_dict())
     with pytest.raises(ConfigError, match="size mismatch"):
         TimmBackbone("resnet10t", image_size=48, pretrained=True, model_args=NARROW)
+
+
+def published_names(repeats: list[int]) -> list[str]:
+    """Of an EfficientNet of `repeats` blocks a stage, without squeeze and excitation, as EfficientNet-PyTorch names them."""
+
+    def norm(name: str) -> list[str]:
+        return [f"{name}.{part}" for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")]
+
+    names = ["_conv_stem.weight", *norm("_bn0")]
+    for block in range(sum(repeats)):
+        at = f"_blocks.{block}"
+        names += [f"{at}._expand_conv.weight", *norm(f"{at}._bn0")] if block >= repeats[0] else []
+        names += [f"{at}._depthwise_conv.weight", *norm(f"{at}._bn1"), f"{at}._project_conv.weight", *norm(f"{at}._bn2")]
+    return [*names, "_conv_head.weight", *norm("_bn1"), "_fc.weight", "_fc.bias"]
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_weights_come_from_a_file_by_timms_names_or_those_published(published, tmp_path):
+    torch.manual_seed(3)
+    source = timm.create_model("tf_efficientnet_lite0", num_classes=5).state_dict()
+    names = published_names([1, 2, 2, 3, 3, 4, 1]) if published else list(source)
+    torch.save(dict(zip(names, source.values(), strict=True)), tmp_path / "lite0.pth")
+    backbone = TimmBackbone("tf_efficientnet_lite0", image_size=32, pretrained=str(tmp_path / "lite0.pth"))
+    assert all(torch.equal(value, source[name]) for name, value in backbone.network.state_dict().items())
+    assert backbone.saved_config is not None
+    assert backbone.saved_config["pretrained"] is False
+    one_channel = SpectrogramBackbone("tf_efficientnet_lite0", pretrained=str(tmp_path / "lite0.pth")).network.state_dict()
+    torch.testing.assert_close(one_channel["conv_stem.weight"], source["conv_stem.weight"].sum(1, keepdim=True))
+
+
+def test_names_with_squeeze_and_excitation_are_known():
+    network = timm.create_model("efficientnet_b0", num_classes=0)
+    part = {"_conv_stem.weight": torch.ones(1), "_blocks.1._expand_conv.weight": torch.ones(1)}
+    part |= {f"_blocks.{block}._se_{side}.bias": torch.ones(1) for block in (0, 1) for side in ("reduce", "expand")}
+    assert in_timm_names(part, network).keys() <= network.state_dict().keys()
+
+
+def test_a_file_of_another_network_is_refused(tmp_path):
+    save_file(timm.create_model("resnet10t").state_dict(), tmp_path / "ten.safetensors")
+    with pytest.raises(ConfigError, match="tf_efficientnet_lite0"):
+        TimmBackbone("tf_efficientnet_lite0", image_size=32, pretrained=str(tmp_path / "ten.safetensors"))
+    with pytest.raises(CheckpointError, match=r"none\.pth"):
+        TimmBackbone("resnet10t", image_size=48, pretrained=str(tmp_path / "none.pth"))
 
 
 def test_unreachable_weights_are_one_sentence(monkeypatch):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from affectzoo import AffectModel, FramesInput, Imported, StrictConfig, load_state, read_state_dict
 from affectzoo.errors import CheckpointError, ConfigError
+from affectzoo_backbones.efficientnet_names import in_timm_names
 from affectzoo_backbones.importers.parts import read_json
 from affectzoo_backbones.importers.timm_model import AVERAGED, classifier_model, fill_classifier
 from affectzoo_backbones.timm_network import check_variant, create_network, has_fixed_size
@@ -58,7 +59,7 @@ def convert(source: Path, *, architecture: str = "", target: str = "class") -> I
     """A timm image classifier as a model of faces: `config.json` and its weights in a folder, or a file of weights alone.
 
     Args:
-        source: the folder or the file.
+        source: the folder or the file; tensors by timm's names or those of EfficientNet-PyTorch.
         architecture: timm's name of the network, for a file alone.
         target: what the categorical target is called.
 
@@ -164,6 +165,7 @@ def _fill_original(
     names = full.state_dict().keys()
     if not isinstance(classifier, nn.Linear) or not own <= names or names - own != bare.state_dict().keys():
         raise CheckpointError(_no_split(architecture))
+    tensors = in_timm_names(tensors, full)
     weight = tensors.get(f"{name}.weight")
     if weight is None or weight.ndim != 2:
         raise CheckpointError(
