@@ -39,6 +39,7 @@ class TimmBackbone(Backbone):
         colour: `rgb`, or `grey` for luminance repeated over three channels.
         standardise: each frame minus its own mean, over its own standard deviation (and a fortieth of the range of pixels):
             neither exposure nor how light a skin is counts as such.
+        mirror: in evaluation, features are the mean of those of each picture and of its mirror image; twice the time.
         model_args: further keywords of the timm model, such as `{"channels": [24, 48, 96, 192]}` for a narrow ResNet.
 
     Raises:
@@ -61,6 +62,7 @@ class TimmBackbone(Backbone):
         margin: float = 0.2,
         colour: Literal["rgb", "grey"] = "rgb",
         standardise: bool = False,
+        mirror: bool = False,
         model_args: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -71,7 +73,7 @@ class TimmBackbone(Backbone):
         check_variant(variant)
         self.variant = variant
         self.pool_frames = pool_frames
-        self.standardise = standardise
+        self.standardise, self.mirror = standardise, mirror
         self.exact_size = has_fixed_size(variant)
         square = (image_size, image_size) if image_size else None
         fixed = square if self.exact_size else None
@@ -104,6 +106,7 @@ class TimmBackbone(Backbone):
             "margin": self.declared.margin,
             "colour": colour,
             "standardise": standardise,
+            "mirror": mirror,
             "model_args": dict(model_args) if model_args else None,
         }
 
@@ -119,7 +122,10 @@ class TimmBackbone(Backbone):
         if self.standardise:
             images = self._standardised(images)
         images = images.contiguous(memory_format=torch.channels_last)
-        features = self.network(images).unflatten(0, (batch, time))
+        features = self.network(images)
+        if self.mirror and not self.training:
+            features = (features + self.network(images.flip(-1))) / 2
+        features = features.unflatten(0, (batch, time))
         return features.mean(dim=1) if self.pool_frames == "mean" else features.amax(dim=1)
 
     def _standardised(self, images: Tensor) -> Tensor:

@@ -97,6 +97,19 @@ def test_an_unknown_variant_names_its_neighbours(family):
             family(name)
 
 
+def test_a_mirrored_picture_has_the_same_features_in_evaluation():
+    torch.manual_seed(0)
+    backbone = TimmBackbone("resnet10t", frames=2, image_size=32, mirror=True, model_args=NARROW)
+    frames = torch.randn(3, 3, 2, 32, 32)
+    with torch.no_grad():
+        assert not torch.allclose(backbone(frames), backbone(frames.flip(-1)), atol=1e-3)
+        backbone.eval()
+        given = backbone(frames)
+        torch.testing.assert_close(given, backbone(frames.flip(-1)))
+        backbone.mirror = False
+        torch.testing.assert_close(given, (backbone(frames) + backbone(frames.flip(-1))) / 2)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
