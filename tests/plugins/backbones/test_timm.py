@@ -13,6 +13,7 @@ from affectzoo_backbones.efficientnet_names import in_timm_names
 from affectzoo_backbones.spectrogram import SpectrogramBackbone, SpectrogramResNet18
 from affectzoo_backbones.timm_backbone import TimmBackbone
 from affectzoo_backbones.timm_network import measure_features
+from tests.plugins.backbones.efficientnets import LITE0, published_names
 
 NARROW = {"channels": [8, 16, 24, 32]}
 
@@ -174,25 +175,11 @@ def test_weights_of_another_width_are_refused(local_weights):
         TimmBackbone("resnet10t", image_size=48, pretrained=True, model_args=NARROW)
 
 
-def published_names(repeats: list[int]) -> list[str]:
-    """Of an EfficientNet of `repeats` blocks a stage, without squeeze and excitation, as EfficientNet-PyTorch names them."""
-
-    def norm(name: str) -> list[str]:
-        return [f"{name}.{part}" for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")]
-
-    names = ["_conv_stem.weight", *norm("_bn0")]
-    for block in range(sum(repeats)):
-        at = f"_blocks.{block}"
-        names += [f"{at}._expand_conv.weight", *norm(f"{at}._bn0")] if block >= repeats[0] else []
-        names += [f"{at}._depthwise_conv.weight", *norm(f"{at}._bn1"), f"{at}._project_conv.weight", *norm(f"{at}._bn2")]
-    return [*names, "_conv_head.weight", *norm("_bn1"), "_fc.weight", "_fc.bias"]
-
-
 @pytest.mark.parametrize("published", [False, True])
 def test_weights_come_from_a_file_by_timms_names_or_those_published(published, tmp_path):
     torch.manual_seed(3)
     source = timm.create_model("tf_efficientnet_lite0", num_classes=5).state_dict()
-    names = published_names([1, 2, 2, 3, 3, 4, 1]) if published else list(source)
+    names = published_names(LITE0) if published else list(source)
     torch.save(dict(zip(names, source.values(), strict=True)), tmp_path / "lite0.pth")
     backbone = TimmBackbone("tf_efficientnet_lite0", image_size=32, pretrained=str(tmp_path / "lite0.pth"))
     assert all(torch.equal(value, source[name]) for name, value in backbone.network.state_dict().items())

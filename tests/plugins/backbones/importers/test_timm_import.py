@@ -16,6 +16,7 @@ from torch import nn
 from affectzoo.config import FramesInput
 from affectzoo.errors import AffectzooError, CheckpointError, ConfigError, UnknownNameError
 from affectzoo_backbones.importers import timm_import
+from tests.plugins.backbones.efficientnets import LITE0, published_names
 
 NARROW = {"channels": [8, 16, 24, 32]}
 LABELS = ["angry", "calm", "glad"]
@@ -75,6 +76,15 @@ def test_what_timm_itself_saves_is_read(tmp_path):
     imported = timm_import.convert(tmp_path / "net", target="mood")
     check_same(network, imported.model)
     assert imported.model.columns == ("mood.angry", "mood.calm", "mood.glad")
+
+
+def test_an_efficientnet_by_the_names_of_efficientnet_pytorch(tmp_path):
+    torch.manual_seed(0)
+    network = timm.create_model("tf_efficientnet_lite0", num_classes=3).eval()
+    state = dict(zip(published_names(LITE0), network.state_dict().values(), strict=True))
+    torch.save(state, tmp_path / "lite0.pth")
+    imported = timm_import.convert(tmp_path / "lite0.pth", architecture="tf_efficientnet_lite0")
+    check_same(network, imported.model)
 
 
 def test_a_network_of_a_fixed_size_keeps_the_size_it_was_trained_at(tmp_path):
