@@ -160,6 +160,11 @@ class ExperimentConfig(StrictConfig):
             raise ValueError("a model is meant (a zoo name, org/repo or a folder), or a mapping from modality to one")
         return value
 
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, value: Any) -> Any:
+        return "no" if value is False else value  # YAML 1.1 reads a bare no as false
+
     @property
     def init_models(self) -> tuple[str, ...]:
         """The models that `init` names, each once."""

@@ -47,6 +47,7 @@ def test_an_override_of_nothing_is_the_file(file):
         ("name=a=b", "a=b"),
         ("precision=bf16", "bf16"),
         ("precision='no'", "no"),
+        ("precision=no", "no"),
         ("data.config={workers: 2, identities: {train: 3}}", {"workers": 2, "identities": {"train": 3}}),
         ("data.config.identities.train=3", 3),
         ("data.config.box_jitter=5e-2", 0.05),
