@@ -32,7 +32,7 @@ class SpectrogramBackbone(Backbone):
     Raises:
         UnknownNameError: timm has no such model; near matches are named.
         ConfigError: an argument that the model does not take, or an unknown field of `log_mel`.
-        CheckpointError: `pretrained` names a file that is not there or cannot be read.
+        CheckpointError: `pretrained` names a file that is not there, cannot be read or holds another network.
         DownloadError: `pretrained` weights cannot be fetched.
     """
 

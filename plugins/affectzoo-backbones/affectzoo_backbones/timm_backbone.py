@@ -45,7 +45,7 @@ class TimmBackbone(Backbone):
     Raises:
         UnknownNameError: timm has no such model; near matches are named.
         ConfigError: an argument that the model does not take.
-        CheckpointError: `pretrained` names a file that is not there or cannot be read.
+        CheckpointError: `pretrained` names a file that is not there, cannot be read or holds another network.
         DownloadError: `pretrained` weights cannot be fetched.
     """
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from affectzoo import count_batches_once, read_state_dict
-from affectzoo.errors import ConfigError, DownloadError, UnknownNameError
+from affectzoo.errors import CheckpointError, ConfigError, DownloadError, UnknownNameError
 from affectzoo_backbones.efficientnet_names import in_timm_names
 from affectzoo_backbones.messages import one_line
 
@@ -61,7 +62,7 @@ def create_network(
 
     Raises:
         UnknownNameError: no such model; near matches are named.
-        CheckpointError: there is no such file, or it cannot be read.
+        CheckpointError: there is no such file, it cannot be read, or it holds another network.
         ConfigError: an argument that the model does not take, or weights that do not fit.
         DownloadError: the weights cannot be fetched.
     """
@@ -70,6 +71,8 @@ def create_network(
     reserved = sorted(RESERVED & arguments.keys())
     if reserved:
         raise ConfigError(f"model_args may not hold {', '.join(reserved)}: the backbone sets these itself")
+    if not isinstance(pretrained, bool | str) or pretrained == "":
+        raise ConfigError(f"pretrained must be true, false or a file of weights, not {pretrained!r}")
     if image_size is not None:
         arguments["img_size"] = image_size
     # Convolutions run up to twice as fast with channels last, on CPU and GPU; values and saved weights are the same.
@@ -77,8 +80,10 @@ def create_network(
     if pretrained:
         # With another number of classes timm loads non-strictly, and a layer that the weights lack stays random in silence.
         # So the weights go into the network they were made for, strictly, and from there into ours, strictly.
-        given = None if pretrained is True else in_timm_names(read_state_dict(pretrained), network)
-        donor = _donor(variant, given, in_chans=in_chans, **arguments).state_dict()
+        if isinstance(pretrained, str):
+            donor = _filled(variant, pretrained, in_chans=in_chans, **arguments).state_dict()
+        else:
+            donor = _fetched(variant, in_chans=in_chans, **arguments).state_dict()
         missing = [key for key in network.state_dict() if key not in donor]
         if missing:
             raise ConfigError(f"the pretrained weights of {variant!r} lack {missing[0]!r}; use pretrained=False")
@@ -86,16 +91,28 @@ def create_network(
     return network
 
 
-def _donor(variant: str, given: dict[str, Tensor] | None, **arguments: Any) -> nn.Module:
-    """timm's whole network, strictly filled with its own weights or with those `given` by timm's names."""
+def _fetched(variant: str, **arguments: Any) -> nn.Module:
+    """timm's whole network with its own weights."""
     config = timm.get_pretrained_cfg(variant)
-    if given is None:
-        classes = config.num_classes if config is not None else 0
-        return _create(variant, pretrained=True, num_classes=classes, **arguments)
-    last = given.get(f"{config.classifier}.weight") if config is not None else None
-    classes = 0 if last is None else len(last)
+    return _create(variant, pretrained=True, num_classes=config.num_classes if config is not None else 0, **arguments)
+
+
+def _filled(variant: str, file: str, **arguments: Any) -> nn.Module:
+    """timm's whole network, with as many classes as the weights in a file have."""
+    given = in_timm_names(read_state_dict(file), _create(variant, num_classes=0))
+    config = timm.get_pretrained_cfg(variant)
+    last = config.classifier if config is not None else None
+    rows = [
+        len(given[f"{name}.weight"]) for name in ([last] if isinstance(last, str) else last or ()) if f"{name}.weight" in given
+    ]
+    classes = rows[0] if rows else 0
     overlay = {"state_dict": given, "num_classes": classes}
-    return _create(variant, pretrained=True, num_classes=classes, pretrained_cfg_overlay=overlay, **arguments)
+    try:
+        return _create(variant, pretrained=True, num_classes=classes, pretrained_cfg_overlay=overlay, **arguments)
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{file} does not hold the weights of timm's {variant!r}: {textwrap.shorten(str(error.__cause__), 160)}"
+        ) from error
 
 
 def measure_features(

@@ -117,6 +117,8 @@ def test_a_mirrored_picture_has_the_same_features_in_evaluation():
         ({"model_args": {"chanels": [1, 2]}}, "chanels"),
         ({"model_args": {"checkpoint_path": "weights.pth"}}, "may not hold checkpoint_path"),
         ({"model_args": {"pretrained_cfg_overlay": {"file": "weights.pth"}}}, "may not hold pretrained_cfg_overlay"),
+        ({"pretrained": 3}, "pretrained must be true, false or a file of weights, not 3"),
+        ({"pretrained": ""}, "pretrained must be"),
         ({"frames": 0}, "frames"),
         ({"image_size": -1}, "image_size"),
         ({"mean": [0.5]}, "mean"),
@@ -198,7 +200,7 @@ def test_names_with_squeeze_and_excitation_are_known():
 
 def test_a_file_of_another_network_is_refused(tmp_path):
     save_file(timm.create_model("resnet10t").state_dict(), tmp_path / "ten.safetensors")
-    with pytest.raises(ConfigError, match="tf_efficientnet_lite0"):
+    with pytest.raises(CheckpointError, match=r"ten\.safetensors does not hold the weights of timm's 'tf_efficientnet_lite0'"):
         TimmBackbone("tf_efficientnet_lite0", image_size=32, pretrained=str(tmp_path / "ten.safetensors"))
     with pytest.raises(CheckpointError, match=r"none\.pth"):
         TimmBackbone("resnet10t", image_size=48, pretrained=str(tmp_path / "none.pth"))
