@@ -161,8 +161,8 @@ def _create(variant: str, **arguments: Any) -> nn.Module:
         return timm.create_model(variant, **arguments)
     except OSError as error:
         raise DownloadError(
-            f"the pretrained weights of timm's {variant!r} cannot be fetched: {one_line(error)}. "
-            "Check the connection, or use pretrained=False."
+            f"the pretrained weights of timm's {variant!r} cannot be fetched: {one_line(error).rstrip('.')}. "
+            "Check the connection, name a file of weights (pretrained=FILE), or use pretrained=False."
         ) from error
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(f"timm cannot build {variant!r} with these arguments: {one_line(error)}") from error
