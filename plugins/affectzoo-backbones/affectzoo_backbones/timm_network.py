@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,7 +80,7 @@ def create_network(
         # With another number of classes timm loads non-strictly, and a layer that the weights lack stays random in silence.
         # So the weights go into the network they were made for, strictly, and from there into ours, strictly.
         if isinstance(pretrained, str):
-            donor = _filled(variant, pretrained, in_chans=in_chans, **arguments).state_dict()
+            donor = _filled(variant, pretrained, network, in_chans=in_chans, **arguments).state_dict()
         else:
             donor = _fetched(variant, in_chans=in_chans, **arguments).state_dict()
         missing = [key for key in network.state_dict() if key not in donor]
@@ -97,22 +96,18 @@ def _fetched(variant: str, **arguments: Any) -> nn.Module:
     return _create(variant, pretrained=True, num_classes=config.num_classes if config is not None else 0, **arguments)
 
 
-def _filled(variant: str, file: str, **arguments: Any) -> nn.Module:
-    """timm's whole network, with as many classes as the weights in a file have."""
-    given = in_timm_names(read_state_dict(file), _create(variant, num_classes=0))
+def _filled(variant: str, file: str, network: nn.Module, **arguments: Any) -> nn.Module:
+    """timm's whole network, with as many classes as the weights in a file have; `network` is the one without classifier."""
+    given = in_timm_names(read_state_dict(file), network)
     config = timm.get_pretrained_cfg(variant)
     last = config.classifier if config is not None else None
-    rows = [
-        len(given[f"{name}.weight"]) for name in ([last] if isinstance(last, str) else last or ()) if f"{name}.weight" in given
-    ]
-    classes = rows[0] if rows else 0
+    names = (last,) if isinstance(last, str) else last or ()
+    classes = next((len(given[f"{name}.weight"]) for name in names if f"{name}.weight" in given), 0)
     overlay = {"state_dict": given, "num_classes": classes}
     try:
         return _create(variant, pretrained=True, num_classes=classes, pretrained_cfg_overlay=overlay, **arguments)
     except ConfigError as error:
-        raise CheckpointError(
-            f"{file} does not hold the weights of timm's {variant!r}: {textwrap.shorten(str(error.__cause__), 160)}"
-        ) from error
+        raise CheckpointError(f"{file} does not hold the weights of timm's {variant!r}: {error}") from error
 
 
 def measure_features(
